@@ -1,0 +1,85 @@
+"""Spark's own `predict_batch_udf` as its documentation uses it: a UDF that decodes, then one for the model.
+
+It takes numeric tensors only, flattened into `array<float>`, so that decoded images travel through the JVM.
+https://spark.apache.org/docs/latest/api/python/reference/api/pyspark.ml.functions.predict_batch_udf.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from contenders.job import Job, Settings, Stopwatch, Timing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pyspark.sql import Column
+
+CHOICES: tuple[Settings, ...] = tuple(
+    {"batch": batch, "partitions_per_core": partitions} for batch in (32, 64) for partitions in (1, 4)
+)
+
+
+def run(job: Job, settings: Settings) -> Timing:
+    """Decode and score in two UDFs; the model stays in its worker process from the warm-up on."""
+    watch = Stopwatch()
+    from pyspark.sql import functions as F
+
+    from contenders import peer_session
+
+    spark = peer_session.start(job, batch=settings["batch"])
+    start = watch.lap()
+    partitions = job.cores * settings["partitions_per_core"]
+    answer = _answer(job.model, F.col("content"), settings["batch"]).alias("answer")
+    warm_up = peer_session.read(spark, job.warm_up, partitions=partitions).select("path", answer)
+    answers = peer_session.answers(warm_up)
+    load = watch.lap()
+    frame = peer_session.read(spark, job.images, partitions=partitions).select("path", answer)
+    peer_session.write_nowhere(frame)
+    return Timing(start=start, load=load, score=watch.lap(), answers=answers)
+
+
+def _answer(folder: Path, content: Column, batch: int) -> Column:
+    """`struct<prediction, probability>` of encoded images."""
+    from pyspark.ml.functions import predict_batch_udf
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import ArrayType, FloatType, LongType, StructField, StructType
+
+    def decode(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        import classifier
+
+        transform = classifier.load_transform(folder)
+        for some in batches:
+            yield some.map(lambda image: classifier.decode(image, transform).flatten().numpy())
+
+    def load() -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+        import torch
+        from classifier import Classifier
+
+        model = Classifier.load(folder, threads=1)
+
+        def predict(images: np.ndarray) -> dict[str, np.ndarray]:
+            classes, probabilities = model.predict(torch.from_numpy(images))
+            return {"prediction": classes, "probability": probabilities}
+
+        return predict
+
+    score = predict_batch_udf(
+        load,
+        return_type=StructType(
+            [StructField("prediction", LongType()), StructField("probability", ArrayType(FloatType()))]
+        ),
+        batch_size=batch,
+        input_tensor_shapes=[_input_shape(folder)],
+    )
+    return score(F.pandas_udf(decode, "array<float>")(content))
+
+
+def _input_shape(folder: Path) -> list[int]:
+    import timm
+
+    model = timm.create_model(f"local-dir:{folder}", pretrained=False)
+    return list(model.pretrained_cfg["input_size"])
