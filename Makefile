@@ -1,0 +1,58 @@
+# brightspark: `make` lists what can be made. Everything works on a fresh machine with Python >= 3.11 and Java 17 or 21.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH := $(VENV)/.bench
+
+.PHONY: help demo test test-fast check format bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(READY) ## Run the main job on real data and write report/index.html
+	$(BIN)/brightspark demo --out report
+
+test: $(READY) ## Run all tests, on classic Spark and on Spark Connect
+	$(BIN)/pytest
+	$(BIN)/pytest --spark connect
+
+test-fast: $(READY) ## Run the tests that take seconds each
+	$(BIN)/pytest -m "not slow"
+
+check: $(READY) ## Lint, check types, and import from the built wheel in an empty folder
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tests/wheel.py
+
+format: $(READY) ## Format the code and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) $(BENCH) ## Measure against raw PyTorch and peers (takes hours; a second call goes on)
+	$(BIN)/python -m benchmarks.score_images
+
+clean: ## Remove the venv, the report and all caches of the checkout
+	rm -rf $(VENV) report build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache spark-warehouse
+
+# pip is upgraded first: older ones search for minutes for versions that go together.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "brightspark needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=python3.12 or the like."; exit 1; }
+	@test -L brightspark/core || \
+	  { echo "brightspark/core is no link: this checkout was made without symbolic links. On Windows, clone within WSL."; exit 1; }
+	@command -v "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" >/dev/null || \
+	  { echo "Spark needs Java 17 or 21, and there is none: apt-get install openjdk-17-jre-headless, or set JAVA_HOME."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --progress-bar off --quiet --editable '.[dev]'
+	touch $@
+
+$(BENCH): $(READY)
+	$(BIN)/python -m pip install --progress-bar off --quiet --editable '.[dev,bench]'
+	touch $@

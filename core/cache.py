@@ -1,0 +1,133 @@
+"""Where a node keeps the artifacts it has fetched: each once, in a folder named by its digest, whoever asks first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from brightspark.core.artifact import verify
+from brightspark.core.errors import ArtifactError
+from brightspark.core.storage import Storage, file_system, split_scheme
+
+CACHE_VARIABLE = "BRIGHTSPARK_CACHE"
+
+
+def cache_root() -> Path:
+    """The folder that brightspark caches in: `$BRIGHTSPARK_CACHE`, else `~/.cache/brightspark`.
+
+    Where the home folder cannot be written (executors often run without one), a folder of this user's in the
+    system's temporary folder.
+    """
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = home / "brightspark"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir()) / f"brightspark-{os.getuid()}"
+    return root if os.access(root, os.W_OK) else Path(tempfile.gettempdir()) / f"brightspark-{os.getuid()}"
+
+
+def keep(address: str, digest: str, files: Mapping[str, str]) -> Path:
+    """The artifact's folder in this node's cache, fetched from `address` if it is not there yet.
+
+    Raises ArtifactError where the files at `address` are gone or are not those that `files` gives the sha256 of.
+    """
+    return _once(digest, lambda folder: _fetch(address, folder, files), files)
+
+
+def unpack(archive: Path, digest: str, files: Mapping[str, str]) -> Path:
+    """The artifact's folder in this node's cache, unpacked from an archive made by `pack` if it is not there yet."""
+    return _once(digest, lambda folder: _extract(archive, folder, files), files)
+
+
+def pack(digest: str) -> Path:
+    """An archive of a cached artifact, to be sent to other nodes; made once. Weights do not shrink: it only stores."""
+    folder = _folder(digest)
+    archive = folder.with_name(archive_name(digest))
+    with _locked(archive):
+        if not archive.exists():
+            partial = archive.with_name(f".{archive.name}-{os.getpid()}")
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as made:
+                for file in sorted(folder.rglob("*")):
+                    if file.is_file():
+                        made.write(file, file.relative_to(folder).as_posix())
+            partial.rename(archive)
+    return archive
+
+
+def archive_name(digest: str) -> str:
+    """The file name under which an artifact is sent to the executors."""
+    return f"brightspark-{digest}.zip"
+
+
+def cached(digest: str) -> Path | None:
+    """The artifact's folder in this node's cache, if it is there whole."""
+    folder = _folder(digest)
+    return folder if folder.is_dir() else None
+
+
+def _folder(digest: str) -> Path:
+    return cache_root() / "artifacts" / digest
+
+
+def _once(digest: str, fill: Callable[[Path], None], files: Mapping[str, str]) -> Path:
+    folder = _folder(digest)
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(folder):
+        if not folder.is_dir():  # another worker may have fetched it while this one waited
+            partial = Path(tempfile.mkdtemp(prefix=f".{digest[:12]}-", dir=folder.parent))
+            try:
+                fill(partial)
+                verify(partial, files)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Holds the lock beside `target`; the kernel lets go of it when the process ends, however it ends."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(address: str, folder: Path, files: Mapping[str, str]) -> None:
+    scheme, plain = Storage().check(address)
+    try:
+        for name in files:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if scheme == "file":
+                shutil.copyfile(Path(plain) / name, target)
+            else:
+                file_system(scheme).get_file(f"{address.rstrip('/')}/{name}", str(target))
+    except OSError as error:
+        raise ArtifactError(f"cannot fetch the model from {address}: {error}") from error
+
+
+def _extract(archive: Path, folder: Path, files: Mapping[str, str]) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        for name in files:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with opened.open(name) as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 1 << 20)
+
+
+def is_local(address: str) -> bool:
+    """Whether an address is a folder of this machine, which other nodes may not see."""
+    return split_scheme(address)[0] == "file"

@@ -1,0 +1,83 @@
+"""Settings as Spark ML knows them: each declared once, as a field of a frozen dataclass, and a Param from there on."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, fields
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pyspark.ml.param import Param, Params, TypeConverters
+
+from brightspark.core.errors import SettingError, did_you_mean
+from brightspark.core.settings import ScoringSettings
+
+S = TypeVar("S", bound=ScoringSettings)
+
+
+class Configured(Params, Generic[S]):
+    """Spark Params made of a settings dataclass, which a subclass names as `Settings`.
+
+    The dataclass declares name, type, default and, by `Annotated`, the documentation of each setting. The instance
+    takes them as keyword arguments and gives them back, checked, as `settings`.
+    """
+
+    Settings: ClassVar[type[Any]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "Settings" in cls.__dict__:
+            hints = get_type_hints(cls.Settings, include_extras=True)
+            for declared in fields(cls.Settings):
+                setattr(cls, declared.name, _param(declared.name, hints[declared.name]))
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        known = {declared.name: _default(declared) for declared in fields(self.Settings)}
+        for name in settings:
+            if name not in known:
+                raise SettingError(f"{type(self).__name__} has no setting {name!r}; {did_you_mean(name, known)}")
+        self._setDefault(**known)
+        self._set(**settings)
+        _ = self.settings  # a bad value is refused here, not in a job an hour later
+
+    @property
+    def settings(self) -> S:
+        """The settings as they stand, checked.
+
+        Raises SettingError for a value that cannot work.
+        """
+        values = {declared.name: self.getOrDefault(declared.name) for declared in fields(self.Settings)}
+        made: S = self.Settings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        return made
+
+
+def _param(name: str, hint: Any) -> Param[Any]:
+    doc = ""
+    if get_origin(hint) is Annotated:
+        hint, doc = get_args(hint)[0], get_args(hint)[1]
+    return Param(Params._dummy(), name, doc, typeConverter=_converter(hint))
+
+
+def _converter(hint: Any) -> Any:
+    """Spark's converter for a type: it refuses a value of another one when a Param is set."""
+    options = [option for option in get_args(hint) if option is not NoneType]
+    if get_origin(hint) in (Union, UnionType):
+        inner = _converter(options[0])
+        return lambda value: None if value is None else inner(value)
+    if hint is bool:
+        return TypeConverters.toBoolean
+    if hint is int:
+        return TypeConverters.toInt
+    if hint is float:
+        return TypeConverters.toFloat
+    if hint is str:
+        return TypeConverters.toString
+    if get_origin(hint) is tuple:
+        return TypeConverters.toListString if options[0] is str else TypeConverters.toListFloat
+    return TypeConverters.identity
+
+
+def _default(declared: Field[Any]) -> Any:
+    if declared.default_factory is not MISSING:
+        return declared.default_factory()
+    return list(declared.default) if isinstance(declared.default, tuple) else declared.default

@@ -1,0 +1,89 @@
+"""The Spark session to work in: the one that is active, or a local one that is right for this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from brightspark.core.errors import SetupError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ARROW_BATCH_ROWS = 1_000
+ARROW_BATCH_BYTES = 64 << 20  # images of 5 MB by the ten thousand (Spark's default rows) would not fit into a worker
+TASKS_PER_CORE = 4  # partitions of a listing or a shuffle: enough for even ends, few enough to stay cheap
+
+# A launcher (spark-submit, a notebook on a cluster, Spark Connect) has chosen the session: nothing is to be set here.
+_LAUNCHED = ("PYSPARK_GATEWAY_PORT", "SPARK_REMOTE", "DATABRICKS_RUNTIME_VERSION")
+
+
+def session(app: str = "brightspark", **conf: str) -> SparkSession:
+    """The active Spark session: a notebook's, a cluster's, Connect's; or else a new local one.
+
+    A local session runs its workers with this Python, gives the driver a quarter of the machine's memory, bounds
+    Arrow batches in rows and bytes, and listens on the loopback interface only. `conf` is further Spark configuration
+    for a session that is built here (`session(**{"spark.local.dir": "/fast"})`); an active session is left as it is.
+
+    Raises SetupError where there is no Java that Spark can run on.
+    """
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    builder = SparkSession.builder.appName(app)
+    if not any(name in os.environ for name in _LAUNCHED):
+        check_java()
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        for name, value in {**local_conf(), **conf}.items():
+            builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def local_conf(cores: int | None = None) -> dict[str, str]:
+    """The configuration of a local session on this machine."""
+    cores = cores or len(os.sched_getaffinity(0))
+    gigabytes = memory_bytes() >> 30
+    return {
+        "spark.master": f"local[{cores}]",
+        "spark.driver.memory": f"{min(max(gigabytes // 4, 1), 16)}g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.sql.shuffle.partitions": str(TASKS_PER_CORE * cores),
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(ARROW_BATCH_ROWS),
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(ARROW_BATCH_BYTES),
+    }
+
+
+def memory_bytes() -> int:
+    """The memory this process may use: the machine's, or its container's where that is less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return machine
+    return min(machine, int(limit)) if limit.isdigit() else machine
+
+
+def check_java() -> None:
+    """Raises SetupError where no Java 17 or newer is found, with what to install."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    advice = "Spark runs on Java 17 or 21: `apt-get install openjdk-17-jre-headless`, or set JAVA_HOME to one"
+    if java is None or not Path(java).exists():
+        raise SetupError(f"no Java was found{f' at JAVA_HOME={home}' if home else ''}. {advice}")
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    match = re.search(r'version "(\d+)', said)
+    if match is None or int(match.group(1)) < 17:
+        found = said.splitlines()[0] if said else "it says nothing"
+        raise SetupError(f"{java} is too old for Spark ({found}). {advice}")

@@ -1,0 +1,52 @@
+"""Tables from paths: Parquet, CSV, JSON lines, or any other format that the session knows by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from brightspark.core.errors import InputError
+from brightspark.core.storage import Storage, list_folder
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
+             ".orc": "orc"}  # fmt: skip
+_OPTIONS = {"csv": {"header": "true", "inferSchema": "true", "multiLine": "true", "escape": '"'}}
+
+
+def table_format(path: str) -> str | None:
+    """The format of a table by its path's ending, or by what lies in the folder; None where it looks like no table.
+
+    >>> table_format("s3://bucket/scores.parquet"), table_format("/data/photographs.jsonl")
+    ('parquet', 'json')
+    """
+    for suffix, name in _SUFFIXES.items():
+        if path.rstrip("/").lower().endswith(suffix):
+            return name
+    try:
+        folders, files = list_folder(Storage(), path)
+    except OSError:
+        return None
+    if not all("=" in folder.rpartition("/")[2] for folder in folders):  # Hive's partitions: day=2026-01-01
+        return None
+    found = {name for file in files for suffix, name in _SUFFIXES.items() if file.path.endswith(suffix)}
+    data = [file for file in files if not file.path.endswith(tuple(_SUFFIXES))]
+    return found.pop() if len(found) == 1 and not data else None
+
+
+def read_table(spark: SparkSession, path: str, *, format: str | None = None) -> DataFrame:
+    """A table as a DataFrame; CSV with a header.
+
+    Raises InputError where the format cannot be told from the path.
+    """
+    name = format or table_format(path)
+    if name is None:
+        raise InputError(
+            f"{path} does not look like a table ({', '.join(_SUFFIXES)}); say what it is by format=, for example "
+            "format='parquet'"
+        )
+    reader = spark.read.format(name).options(**_OPTIONS.get(name, {}))
+    if path.lower().endswith(".tsv"):
+        reader = reader.option("sep", "\t")
+    return reader.load(path)

@@ -1,0 +1,36 @@
+"""Image classification on Spark, for any timm model.
+
+from brightspark.core.session import session
+from brightspark.vision import ImageClassifierModel, read_images
+
+model = ImageClassifierModel.pretrained("resnet18.a1_in1k")
+model.transform(read_images(session(), "s3://bucket/photographs")).write.parquet("s3://bucket/answers")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brightspark.vision.evaluate import evaluate
+
+    from brightspark.vision.model import ImageClassifierModel
+    from brightspark.vision.read import read_images
+    from brightspark.vision.settings import ImageSettings
+
+_HOMES = {
+    "ImageClassifierModel": "model",
+    "ImageSettings": "settings",
+    "evaluate": "evaluate",
+    "read_images": "read",
+}
+
+__all__ = ["ImageClassifierModel", "ImageSettings", "evaluate", "read_images"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: `import brightspark.vision` alone loads no torch and no Spark."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,57 @@
+"""Image files to arrays: any of a few formats, bounded in pixels, upright and in RGB. Knows Pillow, no torch."""
+
+from __future__ import annotations
+
+import warnings
+from typing import BinaryIO
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from brightspark.core.errors import InputError
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp")
+
+# Pillow warns above this many pixels and refuses twice as many; here the first is an error already.
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
+
+# The header is checked below; Pillow's own warning about it would only say the same into a worker's log.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def open_image(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Reads an image's header; the pixels are decoded by `upright_rgb`.
+
+    Only the formats in FORMATS are tried, whatever the file's name says.
+    Raises InputError for a file that is none of them, and for one with more than `max_pixels`.
+    """
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise InputError(f"this is no image that can be read: {_what(file)} ({', '.join(FORMATS)} can)") from None
+    except Image.DecompressionBombError as error:
+        raise InputError(str(error)) from None
+    width, height = image.size
+    if width * height > max_pixels:
+        raise InputError(f"the image has {width}×{height} pixels, more than the {max_pixels:,} that are allowed")
+    return image
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The image's first frame as RGB, 8 bits a channel, turned as its EXIF orientation says.
+
+    16-bit grey keeps its upper 8 bits, as Pillow does for 16-bit colour; transparency is dropped.
+    Raises OSError where the file is damaged.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16") or image.mode == "I":
+        image = image.point(lambda value: value / 256).convert("L")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow would warn that it drops a palette's transparency
+    return image.convert("RGB")
+
+
+def _what(file: BinaryIO) -> str:
+    file.seek(0)
+    start = file.read(16)
+    return f"it starts with {start!r}" if start else "it has 0 bytes"

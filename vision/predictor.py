@@ -1,0 +1,135 @@
+"""Image classification as the engine needs it: a timm network and its own preprocessing. Knows torch, no Spark."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.data import create_transform, resolve_model_data_config
+
+from brightspark.core.errors import ArtifactError, InputError
+from brightspark.core.predictor import Predictor, Record, Work
+from brightspark.vision import images, labels
+from brightspark.vision.settings import ImageSettings, answer_type
+
+WEIGHTS = "model.safetensors"
+
+
+def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
+    """The predictor over a folder in timm's layout; its column is `path` (string) or `content` (binary)."""
+    network = load_network(folder).to(device)
+    names = labels.read_labels(folder)
+    prepare = Preprocessing.of(network, device)
+
+    def split(record: Record, work: Work) -> Iterator[Any]:
+        (source,) = record.values()
+        if source is None:
+            raise InputError("there is no image: the value is null")
+        with io.BytesIO(source) if isinstance(source, bytes) else work.open(source) as file:
+            image = images.open_image(file, max_pixels=settings.max_pixels)
+            with work.room(prepare.decoded_bytes(image.size, settings.max_pixels)):
+                yield prepare.fit(images.upright_rgb(image))
+
+    def predict(batch: torch.Tensor) -> Sequence[dict[str, Any]]:
+        probabilities = network(batch).float().softmax(dim=1).cpu().numpy()
+        return [_answer(row, names, settings.top_k) for row in probabilities]
+
+    return Predictor(
+        columns=(settings.input_col or "path",),
+        answer_type=answer_type(settings),
+        split=split,
+        prepare=prepare.batch,
+        predict=predict,
+        batch_cost=settings.batch_size,
+        module=network,
+    )
+
+
+def load_network(folder: Path) -> torch.nn.Module:
+    """timm's network with the folder's weights, which stay mapped from the file and are shared between workers.
+
+    Raises ArtifactError where the weights do not fit the architecture.
+    """
+    name = f"local-dir:{folder}"
+    weights = load_file(folder / WEIGHTS)
+    # First without memory of its own, so that the mapped tensors take the place of its parameters. An architecture
+    # with buffers that it computes and does not store needs real memory for a moment.
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device):
+                network = timm.create_model(name)
+            network.load_state_dict(weights, assign=True)
+        except (RuntimeError, NotImplementedError):
+            continue
+        if not any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
+            return network.requires_grad_(False).eval()
+    try:  # timm translates the names of some foreign checkpoints
+        return timm.create_model(name, pretrained=True).requires_grad_(False).eval()
+    except RuntimeError as error:
+        raise ArtifactError(f"the weights in {folder} do not fit its config.json: {error}") from error
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The model's own evaluation preprocessing: timm's transform up to 8-bit pixels, the arithmetic on the device."""
+
+    transform: Any
+    shorter_side: int
+    """To which the transform scales an image's shorter side."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    @classmethod
+    def of(cls, network: torch.nn.Module, device: str) -> Preprocessing:
+        """The preprocessing that the network's configuration names: size, crop, interpolation, mean and std."""
+        config = resolve_model_data_config(network)
+        size = min(config["input_size"][1:])
+        return cls(
+            transform=create_transform(**config, is_training=False, normalize=False),
+            shorter_side=int(size / (config["crop_pct"] or 1)),
+            mean=torch.tensor(config["mean"], device=device).view(1, -1, 1, 1),
+            std=torch.tensor(config["std"], device=device).view(1, -1, 1, 1),
+        )
+
+    def decoded_bytes(self, size: tuple[int, int], max_pixels: int) -> int:
+        """What decoding and resizing an image of this size takes: it as RGB, and it again scaled to the model's size.
+
+        Raises InputError for one so narrow that scaling it to the model's size would take more than `max_pixels`.
+        """
+        width, height = size
+        scaled = int(width * height * (self.shorter_side / min(size)) ** 2)
+        if scaled > max_pixels:
+            raise InputError(
+                f"the image has {width}×{height} pixels: scaled to {self.shorter_side} pixels on its shorter side it "
+                f"would have {scaled:,}, more than the {max_pixels:,} that are allowed"
+            )
+        return 3 * (width * height + scaled)
+
+    def fit(self, image: Any) -> torch.Tensor:
+        """An image as the model's input size: uint8, channels × height × width."""
+        fitted: torch.Tensor = self.transform(image)
+        return fitted
+
+    def batch(self, pieces: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Images as the network eats them: float32, normalised, channels last in memory."""
+        pixels = torch.stack(list(pieces)).to(self.mean.device, non_blocking=True)
+        # In timm's order of operations, so that the result is timm's to the last bit.
+        batch = pixels.to(torch.float32, memory_format=torch.channels_last).div_(255)
+        return batch.sub_(self.mean).div_(self.std)
+
+
+def _answer(probabilities: np.ndarray[Any, Any], names: Sequence[str], top_k: int) -> dict[str, Any]:
+    best = int(probabilities.argmax())
+    answer = {"prediction": names[best], "prediction_index": best, "probability": probabilities}
+    if top_k:
+        likeliest = np.argsort(-probabilities, kind="stable")[:top_k]
+        answer["top"] = [{"label": names[index], "probability": float(probabilities[index])} for index in likeliest]
+    return answer

@@ -1,0 +1,60 @@
+"""The settings of image classification, and the shape of its answers. Knows neither torch nor Spark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import pyarrow as pa
+
+from brightspark.core.errors import SettingError
+from brightspark.core.settings import ScoringSettings
+
+PILLOW_MAX_PIXELS = 89_478_485  # above it Pillow warns of a decompression bomb; it refuses twice as many
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(ScoringSettings):
+    """How an ImageClassifierModel reads images and words its answers."""
+
+    batch_size: Annotated[int, "images in a batch"] = 32
+    input_col: Annotated[
+        str | None, "column of encoded images (binary) or of paths (string); by default content, else path"
+    ] = None
+    prediction_col: Annotated[str, "column for the likeliest label's name"] = "prediction"
+    probability_col: Annotated[str, "column for the probabilities, in the order of the model's labels"] = "probability"
+    error_col: Annotated[str, "column for the reason why an image has no answer"] = "error"
+    top_k: Annotated[int, "how many of the likeliest labels to add, with their probabilities; 0 for none"] = 0
+    top_col: Annotated[str, "column for the likeliest labels, if top_k asks for them"] = "top"
+    prediction_index_col: Annotated[
+        str | None, "column for the likeliest label's index as a double, for Spark's own evaluators; none by default"
+    ] = None
+    probability_vector_col: Annotated[
+        str | None, "column for the probabilities as a Spark ML vector, for Spark's own evaluators; none by default"
+    ] = None
+    max_pixels: Annotated[int, "an image with more pixels is an error, before it is decoded"] = PILLOW_MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.top_k < 0:
+            raise SettingError(f"top_k={self.top_k} must not be negative")
+        if not 1 <= self.max_pixels <= 2 * PILLOW_MAX_PIXELS:
+            raise SettingError(
+                f"max_pixels={self.max_pixels:,} must be between 1 and {2 * PILLOW_MAX_PIXELS:,}, where Pillow stops"
+            )
+        names = [self.prediction_col, self.probability_col, self.error_col, self.top_col]
+        names += [name for name in (self.prediction_index_col, self.probability_vector_col) if name]
+        if len(set(names)) < len(names):
+            raise SettingError(f"two answer columns have the same name: {', '.join(names)}")
+
+
+def answer_type(settings: ImageSettings) -> pa.StructType:
+    """An answer's fields in Arrow: prediction, prediction_index, probability, and `top` where it is asked for."""
+    fields = [
+        ("prediction", pa.string()),
+        ("prediction_index", pa.float64()),
+        ("probability", pa.list_(pa.float32())),
+    ]
+    if settings.top_k:
+        fields.append(("top", pa.list_(pa.struct([("label", pa.string()), ("probability", pa.float32())]))))
+    return pa.struct(fields)
