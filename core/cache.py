@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from brightspark.core.artifact import verify
-from brightspark.core.errors import ArtifactError
+from brightspark.core.errors import ArtifactError, StorageError
 from brightspark.core.storage import Storage, file_system, split_scheme
 
 CACHE_VARIABLE = "BRIGHTSPARK_CACHE"
@@ -53,7 +53,7 @@ def pack(digest: str) -> Path:
     """An archive of a cached artifact, to be sent to other nodes; made once. Weights do not shrink: it only stores."""
     folder = _folder(digest)
     archive = folder.with_name(archive_name(digest))
-    with _locked(archive):
+    with file_lock(archive):
         if not archive.exists():
             partial = archive.with_name(f".{archive.name}-{os.getpid()}")
             with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as made:
@@ -84,7 +84,7 @@ def _once(digest: str, fill: Callable[[Path], None], files: Mapping[str, str]) -
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder):
+    with file_lock(folder):
         if not folder.is_dir():  # another worker may have fetched it while this one waited
             partial = Path(tempfile.mkdtemp(prefix=f".{digest[:12]}-", dir=folder.parent))
             try:
@@ -97,10 +97,19 @@ def _once(digest: str, fill: Callable[[Path], None], files: Mapping[str, str]) -
 
 
 @contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Holds the lock beside `target`; the kernel lets go of it when the process ends, however it ends."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f".{target.name}.lock").open("w") as lock:
+def file_lock(target: Path) -> Iterator[None]:
+    """Holds the lock beside `target`, alone among processes; the kernel frees it when its process ends, however.
+
+    Raises StorageError where the folder cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = target.with_name(f".{target.name}.lock").open("w")
+    except OSError as error:
+        raise StorageError(
+            f"the cache {target.parent} cannot be written ({error.strerror}); set {CACHE_VARIABLE} to one that you own"
+        ) from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

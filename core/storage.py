@@ -230,3 +230,12 @@ def _inside(path: str, base: str) -> bool:
     else:
         plain, base_plain = os.path.normpath(plain), os.path.normpath(base_plain)
     return plain == base_plain or plain.startswith(base_plain.rstrip("/") + "/")
+
+
+def remove_folder(folder: str) -> None:
+    """Deletes a folder and what is in it; one that is not there is no error."""
+    scheme, plain = Storage().check(folder)
+    system = file_system(scheme)
+    target = plain if scheme == "file" else folder
+    if system.exists(target):
+        system.rm(target, recursive=True)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from brightspark.core.errors import StorageError
+from brightspark.core.cache import cache_root, file_lock
 
 
 def folder() -> Path:
-    """The cache: `$BRIGHTSPARK_CACHE/samples`, or else `~/.cache/brightspark/samples`. It need not exist yet."""
-    base = os.environ.get("BRIGHTSPARK_CACHE")
-    return (Path(base) if base else Path.home() / ".cache" / "brightspark") / "samples"
+    """`samples` in brightspark's own cache. It need not exist yet."""
+    return cache_root() / "samples"
 
 
 @contextmanager
@@ -29,16 +26,7 @@ def locked(name: str) -> Iterator[Path]:
         StorageError: the cache cannot be written.
     """
     target = folder() / name
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle = target.with_name(f".{name}.lock").open("w")
-    except OSError as error:
-        raise StorageError(
-            f"The samples' cache {target.parent} cannot be written ({error.strerror}). Set BRIGHTSPARK_CACHE to a "
-            "folder that you own."
-        ) from error
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with file_lock(target):
         yield target
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from pathlib import Path
 
 from brightspark.core.errors import MissingExtraError
@@ -12,9 +11,9 @@ from brightspark.samples import cache
 from brightspark.samples.archive import members
 from brightspark.samples.catalogue import find
 from brightspark.samples.registry import fetch
+from brightspark.vision.labels import imagenet_labels
 
 _PHOTOGRAPH = r"foolbox/data/imagenet_\d\d_\d{1,3}\.jpg"  # imagenet_<number>_<label index>.jpg
-_CLASSES = 1000
 _MAX_BYTES = 1_000_000  # the largest of them has 130 kB
 
 
@@ -48,14 +47,9 @@ def class_names() -> list[str]:
         MissingExtraError: timm is not installed.
     """
     try:
-        from timm.data.imagenet_info import ImageNetInfo
+        return list(imagenet_labels())
     except ImportError as error:
         raise MissingExtraError("ImageNet's class names need timm: pip install 'brightspark[vision]'") from error
-    info = ImageNetInfo("imagenet-1k")
-    synsets = [info.index_to_label_name(index) for index in range(_CLASSES)]
-    names = [info.index_to_description(index) for index in range(_CLASSES)]
-    count = Counter(names)
-    return [name if count[name] == 1 else f"{name} ({synset})" for name, synset in zip(names, synsets, strict=True)]
 
 
 def _unpack(archive: Path, folder: Path, names: list[str]) -> None:

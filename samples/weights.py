@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
-from brightspark.core.errors import InputError, StorageError, did_you_mean
+from brightspark.core.errors import InputError, did_you_mean
 from brightspark.samples import cache
 from brightspark.samples.archive import members
 from brightspark.samples.catalogue import find
 from brightspark.samples.imagenet import class_names
 from brightspark.samples.registry import fetch
+from brightspark.vision.convert import convert
 
 _ARCHITECTURES = {"efficientnet-lite0": "tf_efficientnet_lite0"}
 """timm's name for the model that each sample's weights belong to."""
@@ -30,7 +28,8 @@ def model(name: str) -> Path:
     Raises:
         InputError: there is no such model.
         MissingExtraError: timm is not installed.
-        StorageError: the weights cannot be fetched or do not fit the architecture.
+        StorageError: the weights cannot be fetched.
+        ArtifactError: they do not fit the architecture that the installed timm makes.
     """
     if name not in _ARCHITECTURES:
         raise InputError(f"There is no sample model {name!r}: {did_you_mean(name, _ARCHITECTURES)}")
@@ -45,19 +44,8 @@ def model(name: str) -> Path:
 
 
 def _convert(archive: Path, architecture: str, label_names: list[str], folder: Path) -> None:
-    """Turn the archive's checkpoint into the layout, in a process that reads the pickled file and then ends."""
-    folder.mkdir()
+    """Turn the archive's checkpoint into timm's layout."""
     [(_, content)] = members(archive, _CHECKPOINT, max_bytes=_MAX_BYTES)
-    checkpoint, names = folder.with_name("checkpoint.pth"), folder.with_name("names.json")
+    checkpoint = folder.with_name("checkpoint.pth")
     checkpoint.write_bytes(content)
-    names.write_text(json.dumps(label_names), encoding="utf-8")
-    script = Path(__file__).with_name("convert.py")
-    # -P: the script finds installed libraries only, not the modules that stand beside it.
-    command = [sys.executable, "-P", str(script), str(checkpoint), architecture, str(names), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (no shell, our own arguments)
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise StorageError(
-            f"{archive.name} could not be converted to {architecture}: {said[-1] if said else 'no reason was given'}. "
-            "Try another version of timm (1.0.31 is known to work)."
-        )
+    convert(checkpoint, architecture, folder, labels=label_names)

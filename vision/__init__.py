@@ -13,17 +13,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brightspark.vision.evaluate import evaluate
-
+    from brightspark.core.metrics import classification as evaluate
     from brightspark.vision.model import ImageClassifierModel
     from brightspark.vision.read import read_images
     from brightspark.vision.settings import ImageSettings
 
 _HOMES = {
-    "ImageClassifierModel": "model",
-    "ImageSettings": "settings",
-    "evaluate": "evaluate",
-    "read_images": "read",
+    "ImageClassifierModel": ("brightspark.vision.model", "ImageClassifierModel"),
+    "ImageSettings": ("brightspark.vision.settings", "ImageSettings"),
+    "evaluate": ("brightspark.core.metrics", "classification"),
+    "read_images": ("brightspark.vision.read", "read_images"),
 }
 
 __all__ = ["ImageClassifierModel", "ImageSettings", "evaluate", "read_images"]
@@ -33,4 +32,5 @@ def __getattr__(name: str) -> Any:
     """Imports a public name when it is first used: `import brightspark.vision` alone loads no torch and no Spark."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)

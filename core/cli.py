@@ -1,0 +1,161 @@
+"""The command `brightspark`: what all solutions share, and each solution's own commands below its name."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from brightspark.core.errors import BrightsparkError, one_line
+from brightspark.core.solutions import load, solutions
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, Observation
+
+app = typer.Typer(
+    name="brightspark",
+    help="Deep learning on Apache Spark: score, evaluate and explain images, texts, recordings and ratings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+OutOption = Annotated[str, typer.Option("--out", help="Where the table of answers goes, as Parquet.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="The table's format, by Spark's name.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
+
+
+def main() -> NoReturn:
+    """Runs the command line. Exit code 0: done; 1: the work failed; 2: wrong usage."""
+    for solution in solutions("cli"):
+        app.add_typer(load(solution, "cli").app, name=solution)
+    try:
+        app()
+    except BrightsparkError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted")
+    except Exception as error:
+        # Spark's errors carry the worker's whole traceback; the cause stands in the last line of Python's own.
+        if "--debug" in sys.argv:
+            raise
+        fail(worker_error(error))
+    sys.exit(0)
+
+
+def fail(message: str) -> NoReturn:
+    """Ends the program with a message and exit code 1."""
+    typer.secho(f"error: {message}", fg="red", err=True)
+    sys.exit(1)
+
+
+def worker_error(error: BaseException) -> str:
+    """The line of a Spark error that says what went wrong in the worker.
+
+    >>> worker_error(RuntimeError("Job aborted\\nTraceback …\\nbrightspark.core.errors.ModelError: no\\n\\tat java"))
+    'ModelError: no'
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    ours = [line for line in lines if line.startswith("brightspark.core.errors.")]
+    return ours[-1].rpartition("brightspark.core.errors.")[2] if ours else one_line(error, limit=2_000)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an unexpected error.")] = False,
+) -> None:
+    """Deep learning on Apache Spark: score, evaluate and explain images, texts, recordings and ratings."""
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("report"),
+    only: Annotated[list[str] | None, typer.Option(help="Run only this solution; may be given again.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the main job of every solution on real data, and write out/index.html."""
+    from brightspark.core.demo import run_demo
+
+    run_demo(out, only=only, as_json=as_json)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A pickled PyTorch checkpoint (.pth, .pt, .bin).")],
+    model: Annotated[str, typer.Option(help="The architecture's name in the solution's library.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    solution: Annotated[str, typer.Option(help="The solution that the model is for.")] = "vision",
+    labels: Annotated[Path | None, typer.Option(help="A text file with one label a line, in order.")] = None,
+) -> None:
+    """Turn a foreign pickled checkpoint into a folder of safetensors that every worker may load."""
+    known = solutions("convert")
+    if solution not in known:
+        raise typer.BadParameter(f"{solution!r} converts nothing; there are: {', '.join(known)}")
+    names = None if labels is None else labels.read_text(encoding="utf-8").splitlines()
+    folder = load(solution, "convert").convert(checkpoint, model, out, labels=names)
+    typer.echo(f"wrote {folder}")
+
+
+@contextmanager
+def progress(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Shows on stderr that work goes on, and for how long; for people at a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield
+        return
+    with Progress(SpinnerColumn(), TextColumn(what), TimeElapsedColumn(), console=console, transient=True) as bar:
+        bar.add_task(what)
+        yield
+
+
+def write_answers(scored: DataFrame, observation: Observation, out: str, *, overwrite: bool, as_json: bool) -> None:
+    """Writes a table of answers, and prints what it took."""
+    from brightspark.core.publish import refuse_existing
+
+    if not overwrite:
+        refuse_existing(scored.sparkSession, out)
+    started = time.perf_counter()
+    with progress(f"scoring into {out}", quiet=as_json):
+        scored.write.mode("overwrite" if overwrite else "error").parquet(out)
+    seconds = time.perf_counter() - started
+    numbers: dict[str, Any] = {name: value or 0 for name, value in observation.get.items()}
+    rate = numbers["records"] / seconds
+    show(
+        {"out": out, "seconds": round(seconds, 2), "records_per_second": round(rate, 1), **numbers},
+        title=f"{numbers['records']:,} records, {numbers['errors']:,} errors, {rate:,.1f} records/s",
+        as_json=as_json,
+    )
+
+
+def show(numbers: Mapping[str, Any], *, title: str, as_json: bool) -> None:
+    """Prints named numbers: a table for people, one line of JSON for machines."""
+    if as_json:
+        typer.echo(json.dumps(numbers))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, value in numbers.items():
+        table.add_row(name.replace("_", " "), f"{value:,.2f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def sample_or_path(name: str) -> str:
+    """A model's name, with `samples:NAME` turned into the folder of that sample.
+
+    Raises InputError for a sample that does not exist.
+    """
+    if not name.startswith("samples:"):
+        return name
+    return str(load("samples", "weights").model(name.removeprefix("samples:")))

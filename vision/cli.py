@@ -1,0 +1,84 @@
+"""The commands of image classification: `brightspark vision …`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from brightspark.core.cli import (
+    FormatOption,
+    JsonOption,
+    OutOption,
+    OverwriteOption,
+    progress,
+    sample_or_path,
+    write_answers,
+)
+
+app = typer.Typer(help="Image classification, for any timm model.", no_args_is_help=True)
+
+
+@app.command()
+def score(
+    model: Annotated[str, typer.Argument(help="An artifact, a folder, a timm or hub name, or samples:NAME.")],
+    images: Annotated[str, typer.Argument(help="A folder of images, or a table of paths or bytes.")],
+    out: OutOption,
+    format: FormatOption = None,
+    top_k: Annotated[int, typer.Option(help="Add the likeliest labels.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    quarantine: Annotated[str | None, typer.Option(help="Write failed rows here, and only good ones to --out.")] = None,
+    max_error_rate: Annotated[float, typer.Option(help="With --quarantine: fail above this share of errors.")] = 0.01,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify images: every row of INPUT comes back with a prediction and probabilities, or an error."""
+    from brightspark.core.publish import absolute, publish, refuse_existing
+    from brightspark.core.session import session
+    from brightspark.vision import ImageClassifierModel, read_images
+
+    classifier = ImageClassifierModel.pretrained(
+        sample_or_path(model), top_k=top_k, batch_size=batch_size, precision=precision
+    )
+    with progress("starting Spark", quiet=as_json):
+        spark = session()
+    if not overwrite:
+        refuse_existing(spark, out, *([quarantine] if quarantine else []))
+    found = read_images(spark, absolute(images), format=format)
+    if quarantine is None:
+        scored, observation = classifier.measure(found)
+        write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json)
+        return
+    with progress(f"scoring into {out}", quiet=as_json):
+        done = publish(
+            classifier.transform(found),
+            out,
+            quarantine,
+            max_error_rate=max_error_rate,
+            mode="overwrite" if overwrite else "error",
+        )
+    typer.echo(
+        json.dumps({"rows": done.rows, "errors": done.errors, "out": out, "quarantine": quarantine})
+        if as_json
+        else f"{done.rows - done.errors:,} rows in {out}, {done.errors:,} in {quarantine}"
+    )
+
+
+@app.command()
+def evaluate(
+    table: Annotated[str, typer.Argument(help="A table that `score` wrote, with the true label in a column.")],
+    label: Annotated[str, typer.Option(help="The column of the true label's name.")] = "label",
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure answers against the truth: accuracy, F1, AUROC, calibration, per class and with intervals."""
+    from brightspark.core.publish import absolute
+    from brightspark.core.session import session
+    from brightspark.core.tables import read_table
+    from brightspark.vision import evaluate as measure
+
+    with progress("measuring", quiet=as_json):
+        report = measure(read_table(session(), absolute(table), format=format), label=label)
+    typer.echo(json.dumps(report.to_dict()) if as_json else str(report))
