@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ from contenders.job import Job, Settings, Stopwatch, Timing
 if TYPE_CHECKING:
     import pandas as pd
 
-CHOICES: tuple[Settings, ...] = tuple({"batch": batch, "partitions_per_core": 1} for batch in (32, 64))
+CHOICES: tuple[Settings, ...] = tuple(
+    {"batch": batch, "channels_last": channels_last, "partitions_per_core": 1}
+    for batch, channels_last in product((32, 64), (False, True))
+)
 RESULT = "prediction long, probability array<float>"
 
 
@@ -27,7 +31,7 @@ def run(job: Job, settings: Settings) -> Timing:
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{scratch}/mlflow.db"
         log = Path(scratch, "loads")
-        saved = _save(job.model, Path(scratch, "model"), log)
+        saved = _save(job.model, Path(scratch, "model"), log, channels_last=settings["channels_last"])
         watch = Stopwatch()
         import mlflow.pyfunc
 
@@ -48,7 +52,7 @@ def run(job: Job, settings: Settings) -> Timing:
         return Timing(start=start, load=load + loading, score=watch.lap() - loading, answers=answers)
 
 
-def _save(folder: Path, target: Path, log: Path) -> str:
+def _save(folder: Path, target: Path, log: Path, *, channels_last: bool) -> str:
     """An MLflow model in `target` that holds the timm folder."""
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
@@ -61,7 +65,8 @@ def _save(folder: Path, target: Path, log: Path) -> str:
             from classifier import Classifier
 
             began = time.perf_counter()
-            self.classifier = Classifier.load(Path(context.artifacts["timm"]), threads=1)
+            timm_folder = Path(context.artifacts["timm"])
+            self.classifier = Classifier.load(timm_folder, threads=1, channels_last=channels_last)
             with log.open("a") as file:
                 file.write(f"{time.perf_counter() - began}\n")
 

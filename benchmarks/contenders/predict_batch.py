@@ -7,6 +7,7 @@ https://spark.apache.org/docs/latest/api/python/reference/api/pyspark.ml.functio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column
 
 CHOICES: tuple[Settings, ...] = tuple(
-    {"batch": batch, "partitions_per_core": partitions} for batch in (32, 64) for partitions in (1, 4)
+    {"batch": batch, "channels_last": channels_last, "partitions_per_core": 4}
+    for batch, channels_last in product((32, 64), (False, True))
 )
 
 
@@ -33,7 +35,7 @@ def run(job: Job, settings: Settings) -> Timing:
     spark = peer_session.start(job, batch=settings["batch"])
     start = watch.lap()
     partitions = job.cores * settings["partitions_per_core"]
-    answer = _answer(job.model, F.col("content"), settings["batch"]).alias("answer")
+    answer = _answer(job.model, F.col("content"), settings).alias("answer")
     warm_up = peer_session.read(spark, job.warm_up, partitions=partitions).select("path", answer)
     answers = peer_session.answers(warm_up)
     load = watch.lap()
@@ -42,11 +44,13 @@ def run(job: Job, settings: Settings) -> Timing:
     return Timing(start=start, load=load, score=watch.lap(), answers=answers)
 
 
-def _answer(folder: Path, content: Column, batch: int) -> Column:
+def _answer(folder: Path, content: Column, settings: Settings) -> Column:
     """`struct<prediction, probability>` of encoded images."""
     from pyspark.ml.functions import predict_batch_udf
     from pyspark.sql import functions as F
     from pyspark.sql.types import ArrayType, FloatType, LongType, StructField, StructType
+
+    channels_last = settings["channels_last"]
 
     def decode(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         import classifier
@@ -59,7 +63,7 @@ def _answer(folder: Path, content: Column, batch: int) -> Column:
         import torch
         from classifier import Classifier
 
-        model = Classifier.load(folder, threads=1)
+        model = Classifier.load(folder, threads=1, channels_last=channels_last)
 
         def predict(images: np.ndarray) -> dict[str, np.ndarray]:
             classes, probabilities = model.predict(torch.from_numpy(images))
@@ -72,7 +76,7 @@ def _answer(folder: Path, content: Column, batch: int) -> Column:
         return_type=StructType(
             [StructField("prediction", LongType()), StructField("probability", ArrayType(FloatType()))]
         ),
-        batch_size=batch,
+        batch_size=settings["batch"],
         input_tensor_shapes=[_input_shape(folder)],
     )
     return score(F.pandas_udf(decode, "array<float>")(content))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     import ray.data
 
 CHOICES: tuple[Settings, ...] = tuple(
-    {"decode": decode, "batch": batch, "actor_cpus": 0.5, "task_cpus": 0.5}
-    for decode in ("map", "actor")
-    for batch in (32, 64)
+    {"decode": decode, "batch": batch, "channels_last": channels_last, "actor_cpus": 0.5, "task_cpus": 0.5}
+    for decode, batch, channels_last in product(("map", "actor"), (32, 64), (False, True))
 )
 
 
@@ -44,10 +44,10 @@ class Decode:
 class Score:
     """An actor that holds the model; decodes too when it gets encoded images."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, channels_last: bool) -> None:
         from classifier import Classifier
 
-        self.classifier = Classifier.load(folder, threads=1)
+        self.classifier = Classifier.load(folder, threads=1, channels_last=channels_last)
         with log.open("a") as file:
             file.write(f"{time.time()}\n")
 
@@ -95,7 +95,7 @@ def _scored(job: Job, settings: Settings, folder: Path, log: Path) -> ray.data.D
         images = images.map(lambda row: decode(row), num_cpus=settings["task_cpus"])
     return images.map_batches(
         Score,
-        fn_constructor_args=(job.model, log),
+        fn_constructor_args=(job.model, log, settings["channels_last"]),
         batch_size=settings["batch"],
         num_cpus=settings["actor_cpus"],
         compute=ray.data.ActorPoolStrategy(size=job.cores),
