@@ -1,0 +1,130 @@
+"""What predicted probabilities are worth: log loss, Brier score, top-k accuracy and calibration, in one aggregation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from brightspark.core.errors import InputError
+
+SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)  # log loss clips here, as scikit-learn does for float64
+TOP_K = 5  # top-k accuracy is for more classes than this
+ROUNDING = 1e-3  # how far beyond 0 and 1 a probability in half precision may be
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The rows whose highest probability lies in (low, high]."""
+
+    low: float
+    high: float
+    rows: int
+    confidence: float
+    """mean of the highest probability"""
+    accuracy: float
+    """share of rows whose truth has that probability"""
+
+
+@dataclass(frozen=True)
+class ProbabilityScores:
+    """Numbers over the rows that hold a usable probability; None without any."""
+
+    log_loss: float | None = None
+    brier: float | None = None
+    top_k_accuracy: float | None = None
+    calibration_error: float | None = None
+    reliability: tuple[ReliabilityBin, ...] = ()
+
+
+def with_probability_facts(rows: DataFrame, labels: Sequence[str]) -> DataFrame:
+    """Adds what `probability_scores` needs to know of each row, so that the array itself need not be kept.
+
+    Reads `truth` (string) and `probability` (array in the order of `labels`), both nullable. Adds
+
+    - `width`: the array's length
+    - `usable`: there is a truth, and the array has one number for each label
+    - `truth_place`: the truth's place among labels, -1 for a name that is not among them, which has probability 0
+    - `truth_probability`, `confidence` (the highest probability), `top` (the first place that has it), `squares` (Σp²)
+    - `ahead`: the places ranked before the truth's; of equal ones the later comes first (`top_k_accuracy_score`'s rule)
+    """
+    numbers = F.col("probability").cast("array<double>")
+    missing = F.exists(numbers, lambda p: p.isNull() | F.isnan(p))
+    usable = F.col("truth").isNotNull() & (F.col("width") == len(labels)) & ~missing
+    place, likely = F.col("truth_place"), F.col("truth_probability")
+
+    def before_truth(p: Column, index: Column) -> Column:
+        return (p > likely) | ((p == likely) & (index > place))
+
+    return (
+        rows.withColumn("width", F.array_size("probability"))
+        .withColumn("usable", F.coalesce(usable, F.lit(False)))
+        .withColumn("truth_place", F.array_position(F.array(*map(F.lit, labels)), F.col("truth")).cast("int") - 1)
+        .withColumn("truth_probability", F.coalesce(F.get(numbers, place), F.lit(0.0)))
+        .withColumn("confidence", F.array_max(numbers))
+        .withColumn("top", F.array_position(numbers, F.col("confidence")).cast("int") - 1)
+        .withColumn("squares", F.aggregate(numbers, F.lit(0.0), lambda total, p: total + p * p))
+        .withColumn("ahead", F.size(F.filter(numbers, before_truth)))
+    )
+
+
+def probability_scores(rows: DataFrame, *, classes: int, bins: int) -> ProbabilityScores:
+    """Aggregates the columns of `with_probability_facts` in one pass, by bin of confidence.
+
+    - log loss: the mean of -ln p(truth), p clipped to [2.2e-16, 1 - 2.2e-16] (Bishop 2006, p. 209; `log_loss`).
+    - Brier score: the mean of Σ (p - truth)² over classes, halved for two classes (Brier 1950; `brier_score_loss`).
+    - top-k accuracy, k = 5, for more than 5 classes: the truth is among the k most probable (`top_k_accuracy_score`).
+    - expected calibration error: Σ over bins of share × |accuracy - confidence|, equal bins of the highest probability,
+      open below and closed above (Guo et al. 2017, https://arxiv.org/abs/1706.04599, equations 2 and 3).
+
+    A truth that is not among the labels has probability 0 in all of them.
+
+    Raises InputError for numbers that are no probabilities.
+    """
+    usable = rows.filter("usable")
+    bin_number = F.greatest(F.lit(1), F.least(F.lit(bins), F.ceil(F.col("confidence") * bins))).alias("bin")
+    likely = F.greatest(F.least("truth_probability", F.lit(1 - SMALLEST_PROBABILITY)), F.lit(SMALLEST_PROBABILITY))
+    known_and_ahead = (F.col("truth_place") >= 0) & (F.col("ahead") < TOP_K)
+    found = (
+        usable.groupBy(bin_number)
+        .agg(
+            F.count("*").alias("rows"),
+            F.sum("confidence").alias("confidence"),
+            F.count_if(F.col("truth_place") == F.col("top")).alias("hits"),
+            F.sum(-F.log(likely)).alias("log_loss"),
+            F.sum(F.col("squares") - 2 * F.col("truth_probability") + 1).alias("brier"),
+            F.count_if(known_and_ahead).alias("in_top_k"),
+            F.max("confidence").alias("highest"),
+            F.min("truth_probability").alias("lowest"),
+        )
+        .orderBy("bin")
+        .collect()
+    )
+    if not found:
+        return ProbabilityScores()
+    _check_range(min(row.lowest for row in found), max(row.highest for row in found))
+    total = sum(row.rows for row in found)
+    return ProbabilityScores(
+        log_loss=sum(row.log_loss for row in found) / total,
+        brier=sum(row.brier for row in found) / total / (2 if classes == 2 else 1),
+        top_k_accuracy=sum(row.in_top_k for row in found) / total if classes > TOP_K else None,
+        calibration_error=sum(abs(row.hits - row.confidence) for row in found) / total,
+        reliability=tuple(
+            ReliabilityBin(
+                (row.bin - 1) / bins, row.bin / bins, row.rows, row.confidence / row.rows, row.hits / row.rows
+            )
+            for row in found
+        ),
+    )
+
+
+def _check_range(lowest: float, highest: float) -> None:
+    if lowest < -ROUNDING or highest > 1 + ROUNDING:
+        wrong = lowest if lowest < -ROUNDING else highest
+        raise InputError(
+            f"The probability column holds {wrong:g}, which is no probability. "
+            "Turn scores into probabilities first (softmax or sigmoid)."
+        )
