@@ -82,7 +82,8 @@ class connect_server:  # noqa: N801 - a context manager
         self.server = subprocess.Popen(
             [str(home / "bin" / "spark-submit"), "--class", "org.apache.spark.sql.connect.service.SparkConnectServer",
              *arguments, "spark-internal"],
-            cwd=self.folder, stdout=self.log, stderr=subprocess.STDOUT, env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"},
+            cwd=self.folder, stdout=self.log, stderr=subprocess.STDOUT,
+            env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"},
         )  # fmt: skip
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline and self.server.poll() is None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from brightspark.core.convert import to_safetensors
 from brightspark.core.errors import ArtifactError, InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def convert(checkpoint: Path, model: str, out: Path, *, labels: Sequence[str] | None = None) -> Path:
@@ -61,5 +65,5 @@ def _renamed(
     return renamed
 
 
-def _form(tensor: object) -> str:
-    return f"{tuple(getattr(tensor, 'shape', ()))} {getattr(tensor, 'dtype', '')}"
+def _form(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {tensor.dtype}"
