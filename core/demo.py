@@ -7,14 +7,18 @@ import platform
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from brightspark.core import report
 from brightspark.core.errors import InputError, did_you_mean
 from brightspark.core.session import session
 from brightspark.core.solutions import load, solutions
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 _SHOWN_VERSIONS = ("brightspark", "pyspark", "torch", "timm", "transformers", "torchaudio", "implicit")
 
@@ -35,7 +39,7 @@ def run_demo(out: Path, *, only: list[str] | None = None, as_json: bool = False)
     sections = []
     for name in names:
         _say(f"{name}: running")
-        sections.append(report.run(name, lambda name=name: load(name, "demo").section(spark, _say)))
+        sections.append(report.run(name, partial(_section, name, spark)))
         _say(f"{name}: {sections[-1].failure or 'done'} in {sections[-1].seconds:.0f} s")
     page = report.write(out / "index.html", sections, title="brightspark", context=_context(spark))
     failed = [section.title for section in sections if section.failure]
@@ -47,11 +51,16 @@ def run_demo(out: Path, *, only: list[str] | None = None, as_json: bool = False)
     return page
 
 
+def _section(name: str, spark: SparkSession) -> report.Section:
+    built: report.Section = load(name, "demo").section(spark, _say)
+    return built
+
+
 def _say(message: str) -> None:
     print(f"brightspark demo: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _context(spark: Any) -> dict[str, object]:
+def _context(spark: SparkSession) -> dict[str, object]:
     versions = []
     for name in _SHOWN_VERSIONS:
         try:

@@ -210,6 +210,9 @@ class Scorer:
             part = [item for item in part if item.ticket.error is None] if prepared is None else part
             if not part:
                 continue
+            if len(part) > 1 and _cost(part) > self.batch_cost:  # cut before memory ran out: do not try it again
+                todo += _halves(part)
+                continue
             try:
                 answers = self._call(part, self._prepare(part) if prepared is None else prepared)
             except ModelError:
@@ -223,8 +226,7 @@ class Scorer:
                     part[0].ticket.fail(error)
                     proof.failed(error)
                 else:
-                    middle = len(part) // 2
-                    todo += [(part[middle:], None), (part[:middle], None)]
+                    todo += _halves(part)
                 continue
             proof.answered()
             for item, answer in zip(part, answers, strict=True):
@@ -288,6 +290,12 @@ class _Proof:
                 f"the model failed on each of the first {self.failures} records it was given; the last time with "
                 f"{one_line(self.last)}"
             ) from self.last
+
+
+def _halves(part: list[_Item]) -> list[tuple[list[_Item], None]]:
+    """Both halves of a group, the first one last: they go onto a stack."""
+    middle = len(part) // 2
+    return [(part[middle:], None), (part[:middle], None)]
 
 
 def _cost(group: Sequence[_Item]) -> int:

@@ -52,8 +52,8 @@ def convert(checkpoint: Path, model: str, out: Path, *, labels: Sequence[str] | 
 
 
 def _renamed(
-    source: dict[str, object], names: Sequence[str], wanted: dict[str, object], model: str
-) -> dict[str, object]:
+    source: Mapping[str, Tensor], names: Sequence[str], wanted: Mapping[str, Tensor], model: str
+) -> dict[str, Tensor]:
     """The tensors under the architecture's names, matched by their order."""
     if len(names) != len(wanted):
         raise ArtifactError(f"the checkpoint has {len(names)} tensors, {model} has {len(wanted)}, and the names differ")

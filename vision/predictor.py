@@ -69,11 +69,15 @@ def load_network(folder: Path) -> torch.nn.Module:
         except (RuntimeError, NotImplementedError):
             continue
         if not any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
-            return network.requires_grad_(False).eval()
+            return _frozen(network)
     try:  # timm translates the names of some foreign checkpoints
-        return timm.create_model(name, pretrained=True).requires_grad_(False).eval()
+        return _frozen(timm.create_model(name, pretrained=True))
     except RuntimeError as error:
         raise ArtifactError(f"the weights in {folder} do not fit its config.json: {error}") from error
+
+
+def _frozen(network: torch.nn.Module) -> torch.nn.Module:
+    return network.requires_grad_(False).eval()
 
 
 @dataclass(frozen=True)
