@@ -36,8 +36,8 @@ def ratio(rates: Mapping[int, float], base: Mapping[int, float]) -> Spread | Non
 
     None: they have no round in common.
 
-    >>> ratio({0: 90.0, 1: 40.0}, {0: 100.0, 1: 50.0, 2: 10.0})
-    Spread(median=0.85, lower=0.825, upper=0.875, count=2)
+    >>> print(ratio({0: 100.0, 1: 25.0}, {0: 100.0, 1: 50.0, 2: 10.0}))
+    0.75 [0.62, 0.88]
     """
     common = sorted(rates.keys() & base.keys())
     return spread([rates[number] / base[number] for number in common]) if common else None
