@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.ml import Model
@@ -76,7 +76,8 @@ class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):
     def _scoring(self, df: DataFrame) -> Scoring:
         return Scoring(
             loader=self.loader,
-            artifact=self.artifact,
+            # Labels can be tens of thousands; the workers read them from the model's own files.
+            artifact=replace(self.artifact, labels=(), settings={}, metrics={}),
             settings=self.settings,
             columns=self.input_columns(df),
             answer_type=self.answer_type(),

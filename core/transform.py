@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from brightspark.core import cache
 from brightspark.core.artifact import Artifact
 from brightspark.core.errors import ArtifactError, InputError, did_you_mean
+from brightspark.core.session import ARROW_BATCH_BYTES
 from brightspark.core.stats import Stats
 from brightspark.core.worker import Scoring, result_type, run
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation, SparkSession
 
 MAX_SENT_BYTES = 2 << 30  # a larger model is not sent by Spark's own file server: it belongs into shared storage
+_ARROW_BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
 _ANSWER = "__brightspark_answer"
 
 
@@ -47,12 +49,19 @@ def answers(
     """
     _check_columns(df, scoring.columns, outputs)
     deliver(df.sparkSession, scoring.artifact)
+    _bound_arrow_batches(df.sparkSession)
     scored = df.withColumn(_ANSWER, _udf(scoring)(F.struct(*[F.col(quoted(name)) for name in scoring.columns])))
     if observation is not None:
         sums = [F.sum(F.col(f"{_ANSWER}.stats.{number.name}")).alias(number.name) for number in fields(Stats)]
         scored = scored.observe(observation, *sums)
     added = [F.col(f"{_ANSWER}.{path}").alias(name, metadata=dict(metadata or {})) for name, path in outputs.items()]
     return scored.select("*", *added).drop(_ANSWER)
+
+
+def _bound_arrow_batches(spark: SparkSession) -> None:
+    """Bounds Arrow batches in bytes where nobody has: ten thousand rows (Spark's default) of images fill a worker."""
+    if spark.conf.get(_ARROW_BYTES, None) is None:
+        spark.conf.set(_ARROW_BYTES, str(ARROW_BATCH_BYTES))
 
 
 def quoted(name: str) -> str:

@@ -19,6 +19,7 @@ from brightspark.core.artifact import open_artifact, writing
 from brightspark.core.model import ScoringModel
 from brightspark.core.predictor import Predictor
 from brightspark.core.settings import ScoringSettings
+from tests.core import logged  # noqa: F401 - workers import this module, and so know the file system
 
 LABELS = ("north", "east", "south", "west")
 ANSWER = pa.struct([("prediction", pa.string()), ("probability", pa.list_(pa.float64()))])
@@ -119,9 +120,10 @@ class ToyModel(ScoringModel[ToySettings]):
     Settings = ToySettings
 
     @classmethod
-    def make(cls, folder: Path, **settings: Any) -> ToyModel:
-        with writing(folder, kind="toy", labels=LABELS) as made:
-            (made / "toy.json").write_text(json.dumps({"labels": LABELS}))
+    def make(cls, folder: Path, labels: Sequence[str] = LABELS, **settings: Any) -> ToyModel:
+        """Saves a toy and opens it; other labels make another digest, which no cache has."""
+        with writing(folder, kind="toy", labels=labels) as made:
+            (made / "toy.json").write_text(json.dumps({"labels": labels}))
         return cls(open_artifact(folder), **settings)
 
     def input_columns(self, df: Any) -> tuple[str, ...]:
