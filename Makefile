@@ -7,7 +7,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-BENCH := $(VENV)/.bench
+BENCH_VENV ?= .venv-bench
+BENCH := $(BENCH_VENV)/.ready
 
 .PHONY: help demo test test-fast check format bench clean
 
@@ -34,11 +35,11 @@ format: $(READY) ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) $(BENCH) ## Measure against raw PyTorch and peers (takes hours; a second call goes on)
-	$(BIN)/python -m benchmarks.score_images
+bench: $(BENCH) ## Measure against raw PyTorch and peers (takes hours; a second call goes on)
+	$(BENCH_VENV)/bin/python benchmarks/score_images.py
 
 clean: ## Remove the venv, the report and all caches of the checkout
-	rm -rf $(VENV) report build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache spark-warehouse
+	rm -rf $(VENV) $(BENCH_VENV) report build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache spark-warehouse
 
 # pip is upgraded first: older ones search for minutes for versions that go together.
 $(READY): pyproject.toml
@@ -53,6 +54,9 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --progress-bar off --quiet --editable '.[dev]'
 	touch $@
 
-$(BENCH): $(READY)
-	$(BIN)/python -m pip install --progress-bar off --quiet --editable '.[dev,bench]'
+# The peers want other versions of pyarrow and pandas than we do: they get a venv of their own.
+$(BENCH): pyproject.toml
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(BENCH_VENV)/bin/python -m pip install --progress-bar off --quiet --editable '.[vision,bench]'
 	touch $@
