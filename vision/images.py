@@ -1,4 +1,4 @@
-"""Image files to arrays: any of a few formats, bounded in pixels, upright and in RGB. Knows Pillow, no torch."""
+"""Image files to arrays: any of a few formats, bounded in pixels, upright, RGB or grey. Knows Pillow, no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def open_image(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Reads an image's header; the pixels are decoded by `upright_rgb`.
+    """Reads an image's header; the pixels are decoded by `upright`.
 
     Only the formats in FORMATS are tried, whatever the file's name says.
     Raises InputError for a file that is none of them, and for one with more than `max_pixels`.
@@ -37,8 +37,8 @@ def open_image(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     return image
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """The image's first frame as RGB, 8 bits a channel, turned as its EXIF orientation says.
+def upright(image: Image.Image, mode: str = "RGB") -> Image.Image:
+    """The image's first frame as RGB or L (grey), 8 bits a channel, turned as its EXIF orientation says.
 
     16-bit grey keeps its upper 8 bits, as Pillow does for 16-bit colour; transparency is dropped.
     Raises OSError where the file is damaged.
@@ -48,7 +48,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         image = image.point(lambda value: value / 256).convert("L")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow would warn that it drops a palette's transparency
-    return image.convert("RGB")
+    return image.convert(mode)
 
 
 def _what(file: BinaryIO) -> str:

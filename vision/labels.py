@@ -19,13 +19,16 @@ def read_labels(folder: Path) -> tuple[str, ...]:
     """The label names of a model in timm's layout, in the order of its outputs.
 
     Those in config.json; else ImageNet's where the number of classes is that of one of its lists; else the indices.
-    Raises ArtifactError where config.json is damaged or names another number of labels than the model has.
+    Raises ArtifactError where config.json is damaged, names another number of labels than the model has, or has no
+    classes at all.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        count = int(config.get("num_classes") or config["pretrained_cfg"]["num_classes"])
+        count = int(config["num_classes"] if "num_classes" in config else config["pretrained_cfg"]["num_classes"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder}/config.json is not timm's: {error!r}") from error
+    if count < 1:
+        raise ArtifactError(f"{folder} is a network without a classifier: num_classes is {count} in its config.json")
     named = _named(config)
     if named is not None:
         if len(named) != count or len(set(named)) != count:

@@ -15,7 +15,7 @@ from brightspark.vision.settings import ImageSettings, answer_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, Observation
 
 KIND = "image-classifier"
 FILES = ("config.json", "model.safetensors")
@@ -90,14 +90,22 @@ class ImageClassifierModel(ScoringModel[ImageSettings]):
         return outputs
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        scored = super()._transform(dataset)
+        return self._with_vector(super()._transform(dataset))
+
+    def measure(self, df: DataFrame) -> tuple[DataFrame, Observation]:
+        """`transform`, and an observation that holds what it took once the first action is done."""
+        scored, observation = super().measure(df)
+        return self._with_vector(scored), observation
+
+    def _with_vector(self, scored: DataFrame) -> DataFrame:
+        """`probability` once more, as a Spark ML vector, where the settings name a column for it."""
         vector = self.settings.probability_vector_col
         if not vector:
             return scored
         from pyspark.ml.functions import array_to_vector
         from pyspark.sql import functions as F
 
-        if vector in dataset.columns:
+        if vector in scored.columns:
             raise InputError(f"the table has a column {vector!r} already; drop it, or name another")
         probability = F.col(quoted(self.settings.probability_col))
         # array_to_vector fails on null; a failed image has none.
@@ -144,14 +152,21 @@ def _repository(name: str) -> str:
     plain = name.removeprefix("hf-hub:").removeprefix("hf_hub:")
     if "/" in plain:
         return plain
-    config = timm.models.get_pretrained_cfg(plain, allow_unregistered=True)
+    try:
+        config = timm.models.get_pretrained_cfg(plain, allow_unregistered=True)
+    except RuntimeError:  # the architecture has no weights of that tag
+        config = None
     if config is None or not config.hf_hub_id:
-        known = timm.list_models(pretrained=True)
-        raise InputError(f"{name!r} is no folder here and no model of timm's; {_near(plain, known)}")
+        raise InputError(f"{name!r} is no folder here, and timm has no weights of that name on the hub; {_near(plain)}")
     hub_id = str(config.hf_hub_id)
     return f"{hub_id}{config.architecture}.{config.tag}" if hub_id.endswith("/") else hub_id
 
 
-def _near(name: str, known: list[str]) -> str:
+def _near(name: str) -> str:
+    """The nearest names of weights; the nearest architectures to a name that has no tag."""
+    import timm
+
+    weights = [known for known in timm.list_models(pretrained=True) if timm.models.get_pretrained_cfg(known).hf_hub_id]
+    known = weights if "." in name else sorted({name.partition(".")[0] for name in weights})
     hint = did_you_mean(name, known)
     return hint if hint.startswith("did") else "timm.list_models(pretrained=True) lists them"

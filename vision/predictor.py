@@ -20,6 +20,7 @@ from brightspark.vision import images, labels
 from brightspark.vision.settings import ImageSettings, answer_type
 
 WEIGHTS = "model.safetensors"
+MODES = {1: "L", 3: "RGB"}  # Pillow's names for so many channels
 
 
 def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
@@ -35,10 +36,12 @@ def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
         with io.BytesIO(source) if isinstance(source, bytes) else work.open(source) as file:
             image = images.open_image(file, max_pixels=settings.max_pixels)
             with work.room(prepare.decoded_bytes(image.size, settings.max_pixels)):
-                yield prepare.fit(images.upright_rgb(image))
+                yield prepare.fit(images.upright(image, prepare.mode))
 
     def predict(batch: torch.Tensor) -> Sequence[dict[str, Any]]:
         probabilities = network(batch).float().softmax(dim=1).cpu().numpy()
+        if np.isnan(probabilities).any():
+            raise ArithmeticError("the network's answer is not a number")
         return [_answer(row, names, settings.top_k) for row in probabilities]
 
     return Predictor(
@@ -77,7 +80,8 @@ def load_network(folder: Path) -> torch.nn.Module:
 
 
 def _frozen(network: torch.nn.Module) -> torch.nn.Module:
-    return network.requires_grad_(False).eval()
+    """The network for inference: in float32 as in timm, also where its weights are stored in half precision."""
+    return network.float().requires_grad_(False).eval()
 
 
 @dataclass(frozen=True)
@@ -85,20 +89,33 @@ class Preprocessing:
     """The model's own evaluation preprocessing: timm's transform up to 8-bit pixels, the arithmetic on the device."""
 
     transform: Any
-    shorter_side: int
-    """To which the transform scales an image's shorter side."""
+    scale_size: tuple[int, int]
+    """Height and width to which the transform scales an image, before it crops."""
+
+    crop_mode: str
+    """timm's: `squash` scales to just that size, `border` to fit into it, `center` to fill it."""
+
+    mode: str
+    """Pillow's name for the network's channels: RGB, or L for one."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
     @classmethod
     def of(cls, network: torch.nn.Module, device: str) -> Preprocessing:
-        """The preprocessing that the network's configuration names: size, crop, interpolation, mean and std."""
+        """The preprocessing that the network's configuration names: size, crop, interpolation, mean and std.
+
+        Raises ArtifactError for a network of neither one channel nor three.
+        """
         config = resolve_model_data_config(network)
-        size = min(config["input_size"][1:])
+        channels, height, width = config["input_size"]
+        if channels not in MODES:
+            raise ArtifactError(f"the network takes {channels} channels; images have 3 (RGB), or 1 (grey)")
         return cls(
             transform=create_transform(**config, is_training=False, normalize=False),
-            shorter_side=int(size / (config["crop_pct"] or 1)),
+            scale_size=(int(height / config["crop_pct"]), int(width / config["crop_pct"])),
+            crop_mode=config["crop_mode"],
+            mode=MODES[channels],
             mean=torch.tensor(config["mean"], device=device).view(1, -1, 1, 1),
             std=torch.tensor(config["std"], device=device).view(1, -1, 1, 1),
         )
@@ -109,13 +126,20 @@ class Preprocessing:
         Raises InputError for one so narrow that scaling it to the model's size would take more than `max_pixels`.
         """
         width, height = size
-        scaled = int(width * height * (self.shorter_side / min(size)) ** 2)
+        scaled = self._scaled_pixels(width, height)
         if scaled > max_pixels:
             raise InputError(
-                f"the image has {width}×{height} pixels: scaled to {self.shorter_side} pixels on its shorter side it "
-                f"would have {scaled:,}, more than the {max_pixels:,} that are allowed"
+                f"the image has {width}×{height} pixels: scaled to the model's size it would have {scaled:,}, more "
+                f"than the {max_pixels:,} that are allowed"
             )
         return 3 * (width * height + scaled)
+
+    def _scaled_pixels(self, width: int, height: int) -> int:
+        if self.crop_mode == "squash":
+            return self.scale_size[0] * self.scale_size[1]
+        ratios = (self.scale_size[0] / height, self.scale_size[1] / width)
+        ratio = min(ratios) if self.crop_mode == "border" else max(ratios)
+        return int(width * height * ratio**2)
 
     def fit(self, image: Any) -> torch.Tensor:
         """An image as the model's input size: uint8, channels × height × width."""
