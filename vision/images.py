@@ -43,7 +43,10 @@ def upright(image: Image.Image, mode: str = "RGB") -> Image.Image:
     16-bit grey keeps its upper 8 bits, as Pillow does for 16-bit colour; transparency is dropped.
     Raises OSError where the file is damaged.
     """
-    image = ImageOps.exif_transpose(image)
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)  # in place: a photograph that is upright already is not copied
+    if image.mode == mode:
+        return image
     if image.mode.startswith("I;16") or image.mode == "I":
         image = image.point(lambda value: value / 256).convert("L")
     if image.mode == "P" and "transparency" in image.info:

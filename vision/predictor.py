@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from PIL.Image import Image
 from safetensors.torch import load_file
 from timm.data import create_transform, resolve_model_data_config
+from torchvision.transforms import Compose
 
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.core.predictor import Predictor, Record, Work
@@ -88,7 +90,9 @@ def _frozen(network: torch.nn.Module) -> torch.nn.Module:
 class Preprocessing:
     """The model's own evaluation preprocessing: timm's transform up to 8-bit pixels, the arithmetic on the device."""
 
-    transform: Any
+    resize: Any
+    """timm's transform of a Pillow image to the size that the network takes."""
+
     scale_size: tuple[int, int]
     """Height and width to which the transform scales an image, before it crops."""
 
@@ -112,12 +116,13 @@ class Preprocessing:
         if channels not in MODES:
             raise ArtifactError(f"the network takes {channels} channels; images have 3 (RGB), or 1 (grey)")
         return cls(
-            transform=create_transform(**config, is_training=False, normalize=False),
+            # The last step would make a tensor, channels first: networks are faster with channels last.
+            resize=Compose(create_transform(**config, is_training=False, normalize=False).transforms[:-1]),
             scale_size=(int(height / config["crop_pct"]), int(width / config["crop_pct"])),
             crop_mode=config["crop_mode"],
             mode=MODES[channels],
-            mean=torch.tensor(config["mean"], device=device).view(1, -1, 1, 1),
-            std=torch.tensor(config["std"], device=device).view(1, -1, 1, 1),
+            mean=torch.tensor(config["mean"], device=device),
+            std=torch.tensor(config["std"], device=device),
         )
 
     def decoded_bytes(self, size: tuple[int, int], max_pixels: int) -> int:
@@ -141,17 +146,20 @@ class Preprocessing:
         ratio = min(ratios) if self.crop_mode == "border" else max(ratios)
         return int(width * height * ratio**2)
 
-    def fit(self, image: Any) -> torch.Tensor:
-        """An image as the model's input size: uint8, channels × height × width."""
-        fitted: torch.Tensor = self.transform(image)
-        return fitted
+    def fit(self, image: Image) -> np.ndarray[Any, Any]:
+        """An image as the model's input size: uint8, height × width × channels."""
+        return np.asarray(self.resize(image))
 
-    def batch(self, pieces: Sequence[torch.Tensor]) -> torch.Tensor:
+    def batch(self, pieces: Sequence[np.ndarray[Any, Any]]) -> torch.Tensor:
         """Images as the network eats them: float32, normalised, channels last in memory."""
-        pixels = torch.stack(list(pieces)).to(self.mean.device, non_blocking=True)
-        # In timm's order of operations, so that the result is timm's to the last bit.
-        batch = pixels.to(torch.float32, memory_format=torch.channels_last).div_(255)
-        return batch.sub_(self.mean).div_(self.std)
+        stacked = np.stack(pieces)
+        count, height, width = stacked.shape[:3]
+        pixels = torch.from_numpy(stacked).to(self.mean.device, non_blocking=True)
+        # A whole row of pixels at a time is many times faster than three channels at a time. In timm's order of
+        # operations, so that the result is timm's to the last bit.
+        rows = pixels.to(torch.float32).view(count, height, -1)
+        rows.div_(255).sub_(self.mean.repeat(width)).div_(self.std.repeat(width))
+        return rows.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
 def _answer(probabilities: np.ndarray[Any, Any], names: Sequence[str], top_k: int) -> dict[str, Any]:
