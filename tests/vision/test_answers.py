@@ -152,6 +152,7 @@ class TestColumns:
         model = ImageClassifierModel.pretrained(str(network), top_k=100)
         assert {len(answer["top"]) for answer in scores(model, gallery[:3])} == {len(LABELS)}
 
+    @pytest.mark.slow
     def test_two_models_in_one_pipeline(
         self, spark: SparkSession, model: Any, network: Path, gallery: list[str], tmp_path: Path
     ) -> None:
@@ -245,6 +246,7 @@ class TestMeasured:
         assert len(scored.collect()) == observation.get["records"] == 41
         assert observation.get["errors"] == 1
 
+    @pytest.mark.slow
     def test_evaluate_needs_the_table_only(
         self, spark: SparkSession, labelled: DataFrame, model: Any, network: Path, gallery: list[str], tmp_path: Path
     ) -> None:
@@ -260,8 +262,8 @@ class TestMeasured:
         assert report.to_dict() == evaluate(table, labels=LABELS, intervals=0).to_dict()
 
 
-def test_a_network_that_answers_nothing_says_so(tmp_path: Path) -> None:
-    """A model that gives no numbers is broken; it is not an image's fault."""
+def test_a_network_that_gives_no_numbers_fails_the_task(tmp_path: Path) -> None:
+    """Not a number is no answer: such a model is broken, and no image is at fault."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -276,8 +278,8 @@ def test_a_network_that_answers_nothing_says_so(tmp_path: Path) -> None:
         list(scorer.score([[{"content": buffer.getvalue()}] * 8]))
 
 
-def test_every_image_is_small_work(model: Any, tmp_path: Path) -> None:
-    """Two hundred images through one scorer keep their order."""
+def test_an_answer_does_not_depend_on_the_order(model: Any, tmp_path: Path) -> None:
+    """Sixty images through one scorer, forwards and backwards."""
     paths = save_pictures(tmp_path / "many", 60)
     forward, backward = scores(model, paths), scores(model, paths[::-1])
     np.testing.assert_allclose(
