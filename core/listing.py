@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError
-from brightspark.core.storage import Entry, Storage, list_folder, split_scheme, walk
+from brightspark.core.storage import Entry, Storage, absolute, list_folder, walk
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -44,6 +44,7 @@ def list_files(
     from pyspark.sql.utils import is_remote
 
     storage = storage or Storage()
+    folder = absolute(folder)
     storage.check(folder)
     if not is_remote():
         _check_folder(folder, storage)
@@ -53,7 +54,7 @@ def list_files(
     def top(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for root in batch.column(0).to_pylist():
-                yield from _listing([list_folder(storage, root)], root, endings, with_folders=True)
+                yield from _listing([list_folder(storage, root)], endings, top=True)
 
     def below(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -64,7 +65,7 @@ def list_files(
                 *(batch.column(name).to_pylist() for name in ("path", "is_folder")), strict=True
             ):
                 if is_folder:
-                    yield from _listing(walk(storage, path), folder, endings)
+                    yield from _listing(walk(storage, path), endings)
 
     return (
         spark.createDataFrame([(folder,)], "folder string")
@@ -85,28 +86,31 @@ def _check_folder(folder: str, storage: Storage) -> None:
 
 
 def _listing(
-    listed: Iterable[tuple[list[str], list[Entry]]], root: str, endings: tuple[str, ...], *, with_folders: bool = False
+    listed: Iterable[tuple[list[str], list[Entry]]], endings: tuple[str, ...], *, top: bool = False
 ) -> Iterator[pa.RecordBatch]:
     rows: list[dict[str, object]] = []
-    plain_root = split_scheme(root)[1].rstrip("/")
     for folders, files in listed:
-        if with_folders:
-            rows += [{"path": path, "is_folder": True} for path in folders]
+        if top:
+            rows += [{"path": _utf8(path), "is_folder": True} for path in folders]
         for file in files:
             if file.path.lower().endswith(endings):
-                rows.append(_row(file, plain_root))
+                rows.append(_row(file, None if top else file.path.split("/")[-2]))
             if len(rows) >= _ROWS:
                 yield pa.RecordBatch.from_pylist(rows, _ARROW)
                 rows = []
     yield pa.RecordBatch.from_pylist(rows, _ARROW)
 
 
-def _row(file: Entry, root: str) -> dict[str, object]:
-    parent = split_scheme(file.path)[1].rpartition("/")[0]
+def _row(file: Entry, label: str | None) -> dict[str, object]:
     return {
-        "path": file.path,
+        "path": _utf8(file.path),
         "size": file.size,
         "modified": None if file.modified is None else int(file.modified * 1_000_000),
-        "label": None if parent == root else parent.rpartition("/")[2],
+        "label": label and _utf8(label),
         "is_folder": False,
     }
+
+
+def _utf8(name: str) -> str:
+    """A name that a table can hold. Linux allows any bytes; such a file keeps its row, and opening it says why not."""
+    return name.encode("utf-8", "replace").decode()

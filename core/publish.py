@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import BudgetError, InputError, SettingError, did_you_mean
-from brightspark.core.storage import remove_folder, split_scheme
+from brightspark.core.storage import absolute, remove_folder
 from brightspark.core.transform import quoted
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_FAILED = "_failed"
 _SHOWN_ERRORS = 5
 
 
@@ -53,7 +52,8 @@ def publish(
     names it, and how to publish it after all. `format` is any that the session knows; `mode` is Spark's: error,
     overwrite, append.
 
-    Raises InputError where there is something at `path` or `quarantine` already (mode error), before any work.
+    Raises InputError where there is something at `path` or `quarantine` already (mode error), or one of them lies in
+    the other, before any work.
     """
     if not 0 <= max_error_rate <= 1:
         raise SettingError(f"max_error_rate={max_error_rate} must be between 0 and 1")
@@ -61,22 +61,23 @@ def publish(
         raise SettingError(f"mode={mode!r} is unknown; {did_you_mean(mode, ['error', 'overwrite', 'append'])}")
     if error not in scored.columns:
         raise InputError(f"the table has no column {error!r}; {did_you_mean(error, scored.columns)}")
+    _refuse_nested(path, quarantine)
     spark = scored.sparkSession
     if mode == "error":
         refuse_existing(spark, path, quarantine)
     staging = f"{absolute(path).rstrip('/')}.scored-{uuid.uuid4().hex[:12]}"
-    scored.withColumn(_FAILED, F.col(quoted(error)).isNotNull()).write.partitionBy(_FAILED).parquet(staging)
+    scored.write.parquet(staging)
     staged = spark.read.parquet(staging)
-    rows, errors = staged.agg(F.count("*"), F.coalesce(F.sum(F.col(_FAILED).cast("long")), F.lit(0))).first() or (0, 0)
+    failed = F.col(quoted(error)).isNotNull()
+    rows, errors = staged.agg(F.count("*"), F.count_if(failed)).first() or (0, 0)
     if errors > max_error_rate * rows:
+        enough = math.ceil(1000 * errors / rows) / 1000
         raise BudgetError(
             f"{errors:,} of {rows:,} rows failed, more than the {max_error_rate:.2%} that are allowed; nothing was "
-            f"published. {_reasons(staged, error)}. What was scored is kept: "
-            f"publish(spark.read.parquet({staging!r}).drop({_FAILED!r}), …, max_error_rate={errors / rows:.3f}) "
-            "publishes it without scoring again"
+            f"published. {_reasons(staged.filter(failed), error)}. What was scored is kept: "
+            f"publish(spark.read.parquet({staging!r}), …, max_error_rate={enough}) publishes it without scoring again"
         )
-    for wanted, target in ((False, path), (True, quarantine)):
-        part = staged.filter(F.col(_FAILED) == wanted).drop(_FAILED)
+    for part, target in ((staged.filter(~failed), path), (staged.filter(failed), quarantine)):
         part.write.format(format).mode(mode).save(target)
     _remove(spark, staging)
     return Published(rows=rows, errors=errors, path=path, quarantine=quarantine)
@@ -94,14 +95,17 @@ def refuse_existing(spark: SparkSession, *paths: str) -> None:
         raise InputError(f"{path} exists already; name another path, or ask for overwrite")
 
 
-def absolute(path: str) -> str:
-    """A local path from the root, since workers have working folders of their own; a URI as it is."""
-    scheme, plain = split_scheme(path)
-    return str(Path(plain).expanduser().absolute()) if scheme == "file" else path
+def _refuse_nested(path: str, quarantine: str) -> None:
+    good, bad = (f"{absolute(one).rstrip('/')}/" for one in (path, quarantine))
+    if good.startswith(bad) or bad.startswith(good):
+        raise InputError(
+            f"path={path!r} and quarantine={quarantine!r} must be two folders, neither in the other: good and failed "
+            "rows would be read as one table"
+        )
 
 
-def _reasons(staged: DataFrame, error: str) -> str:
-    counted = staged.filter(F.col(_FAILED)).groupBy(F.col(quoted(error)).alias("reason")).count()
+def _reasons(failed: DataFrame, error: str) -> str:
+    counted = failed.groupBy(F.col(quoted(error)).alias("reason")).count()
     first = counted.orderBy(F.desc("count"), "reason").limit(_SHOWN_ERRORS).collect()
     return "The most frequent reasons: " + "; ".join(f"{row['count']:,} × {row['reason']}" for row in first)
 

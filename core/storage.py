@@ -7,9 +7,8 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 from brightspark.core.errors import SettingError, StorageError, did_you_mean
 
@@ -18,7 +17,9 @@ OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl
 SCHEMES = FILE_SYSTEMS | OBJECT_STORES
 MAX_FILE_BYTES = 256 << 20
 
-_SECRET = re.compile(r"secret|password|passwd|token|credential|(^|_)key($|_)|^sas|signature|private", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret|passw|passphrase|pwd|token|credential|key($|_)|^sas|signature|private|connection_string", re.IGNORECASE
+)
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*):")
 
 
@@ -58,7 +59,7 @@ class Storage:
                 opened: BinaryIO = _open_regular(plain)
                 size = os.fstat(opened.fileno()).st_size
             else:
-                opened = file_system(scheme, _frozen(self.options)).open(path, "rb")
+                opened = file_system(path, self.options).open(path, "rb")
                 size = getattr(opened, "size", None) or 0
         except StorageError:
             raise
@@ -108,13 +109,17 @@ def _open_regular(path: str) -> BinaryIO:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Raises SettingError for storage options that are, or look like, a credential's value."""
+    """Raises SettingError for storage options that are, or hold, or look like, a credential's value."""
+    if not isinstance(options, Mapping):
+        raise SettingError(f"storage options {options!r} must be a mapping of names to values")
     for name, value in options.items():
-        if _SECRET.search(name) or (isinstance(value, str) and urlsplit(value).password):
+        if _SECRET.search(name) or (isinstance(value, str) and re.match(r"[^/]*//[^/]*:[^/]*@", value)):
             raise SettingError(
                 f"the storage option {name!r} looks like a credential, and plans and logs would show it; "
                 "let the workers find it in their environment, a profile or an instance role"
             )
+        if isinstance(value, Mapping):
+            check_options(value)
 
 
 def split_scheme(path: str) -> tuple[str, str]:
@@ -134,23 +139,36 @@ def split_scheme(path: str) -> tuple[str, str]:
     return scheme, rest.removeprefix("//")
 
 
-def file_system(scheme: str, options: tuple[tuple[str, Any], ...] = ()) -> Any:
-    """fsspec's file system for a scheme, one a process and set of options.
+def absolute(path: str) -> str:
+    """A local path from the root, since workers have working folders of their own; a URI as it is."""
+    scheme, plain = split_scheme(path)
+    return str(Path(plain).expanduser().absolute()) if scheme == "file" else path
+
+
+_systems: dict[tuple[str, str, str, int], Any] = {}
+
+
+def file_system(path: str, options: Mapping[str, Any] | None = None) -> Any:
+    """fsspec's file system for a path, one a process, host (name node, account, bucket) and set of options.
 
     Raises StorageError that names what to install where its package is missing.
     """
-    return _file_system(scheme, options, os.getpid())
+    scheme, plain = split_scheme(path)
+    host = "" if scheme == "file" else plain.partition("/")[0]
+    key = (scheme, host, repr(sorted((options or {}).items())), os.getpid())
+    if key not in _systems:
+        _systems[key] = _connected("/" if scheme == "file" else path, options or {})
+    return _systems[key]
 
 
-@cache
-def _file_system(scheme: str, options: tuple[tuple[str, Any], ...], process: int) -> Any:
-    import fsspec
+def _connected(path: str, options: Mapping[str, Any]) -> Any:
+    from fsspec.core import url_to_fs
 
     try:
         # Listings change between one action and the next: a cached one would hide files, or invent them.
-        return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **dict(options))
-    except (ImportError, ValueError) as error:
-        raise StorageError(f"cannot open {scheme}:// here: {error}") from error
+        return url_to_fs(path, use_listings_cache=False, skip_instance_cache=True, **options)[0]
+    except (ImportError, ValueError, TypeError) as error:
+        raise StorageError(f"cannot open {path} here: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -175,29 +193,49 @@ def walk(storage: Storage, folder: str) -> Iterator[tuple[list[str], list[Entry]
 
 
 def list_folder(storage: Storage, folder: str) -> tuple[list[str], list[Entry]]:
-    """The subfolders and the files of one folder, by name; hidden ones (`.x`, `_x`) are left out as Spark does."""
+    """The subfolders and the files of one folder, by name; hidden ones (`.x`, `_x`) are left out as Spark does.
+
+    Links are what they lead to. One that leads nowhere is a file, whose opening says so; one that leads back to a
+    folder on its own path is left out, or a walk would never end.
+    """
     scheme, plain = storage.check(folder)
-    system = file_system(scheme, () if scheme == "file" else _frozen(storage.options))
+    target = str(Path(plain).absolute()) if scheme == "file" else folder.rstrip("/")
+    system = file_system(folder, storage.options if scheme != "file" else None)
     try:
-        found = system.ls(plain if scheme == "file" else folder, detail=True)
+        found = system.ls(target, detail=True)
+        # A file system lists a file as the file itself.
+        if len(found) == 1 and found[0]["type"] == "file" and system.isfile(target):
+            raise NotADirectoryError
     except FileNotFoundError:
         raise StorageError(f"there is no folder {folder}") from None
     except NotADirectoryError:
         raise StorageError(f"{folder} is a file, not a folder") from None
     except OSError as error:
         raise StorageError(f"cannot list {folder}: {error.strerror or error}") from error
-    prefix = "" if scheme == "file" else f"{scheme}://"
-    own = plain.rstrip("/")
     folders, files = [], []
     for info in sorted(found, key=lambda info: str(info["name"])):
-        name = str(info["name"]).rstrip("/")
-        if name.rsplit("/", 1)[-1].startswith((".", "_")) or name == own:
+        name = str(info["name"]).rstrip("/").rpartition("/")[2]
+        # The path is the folder's and the name: a file system's own names lack the host.
+        path = f"{target.rstrip('/')}/{name}"
+        if name.startswith((".", "_")) or str(info["name"]).rstrip("/") == plain.rstrip("/"):
             continue
-        if info["type"] == "directory":
-            folders.append(prefix + name)
-        elif info["type"] != "other":
-            files.append(Entry(prefix + name, int(info.get("size") or 0), _seconds(info)))
+        what = _followed(path, info) if scheme == "file" and info.get("islink") else info
+        if what["type"] == "directory":
+            folders.append(path)
+        elif what["type"] == "file":
+            files.append(Entry(path, int(what.get("size") or 0), _seconds(what)))
     return folders, files
+
+
+def _followed(path: str, link: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What fsspec would say of a local link's target."""
+    if os.path.realpath(path) in {os.path.realpath(above) for above in Path(path).parents}:
+        return {**link, "type": "other"}
+    try:
+        target: Mapping[str, Any] = file_system(path).info(path)
+    except OSError:
+        return {**link, "type": "file"}
+    return target
 
 
 def _seconds(info: Mapping[str, Any]) -> float | None:
@@ -216,10 +254,6 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _frozen(options: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(options.items()))
-
-
 def _inside(path: str, base: str) -> bool:
     scheme, plain = split_scheme(path)
     base_scheme, base_plain = split_scheme(base)
@@ -235,7 +269,7 @@ def _inside(path: str, base: str) -> bool:
 def remove_folder(folder: str) -> None:
     """Deletes a folder and what is in it; one that is not there is no error."""
     scheme, plain = Storage().check(folder)
-    system = file_system(scheme)
-    target = plain if scheme == "file" else folder
+    system = file_system(folder)
+    target = str(Path(plain).absolute()) if scheme == "file" else folder
     if system.exists(target):
         system.rm(target, recursive=True)
