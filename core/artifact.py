@@ -73,7 +73,8 @@ def describe(folder: str | Path, *, kind: str, files: Sequence[str], labels: Seq
 
 def is_artifact(path: str | Path) -> bool:
     """Whether a local folder or a URI holds an artifact."""
-    return _exists(_join(str(path), MANIFEST))
+    manifest = _join(str(path), MANIFEST)
+    return split_scheme(manifest)[0] in SCHEMES and _exists(manifest, Storage())
 
 
 def open_artifact(path: str | Path, *, kind: str | None = None, storage: Storage | None = None) -> Artifact:
@@ -95,14 +96,14 @@ def open_artifact(path: str | Path, *, kind: str | None = None, storage: Storage
         artifact = Artifact(
             address=address,
             kind=raw["kind"],
-            files=dict(raw["files"]),
+            files={str(name): str(digest) for name, digest in raw["files"].items()},
             settings=dict(raw["settings"]),
             labels=tuple(raw["labels"]),
             columns=tuple(raw["columns"]),
             libraries=dict(raw["libraries"]),
             metrics=dict(raw["metrics"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{address}/{MANIFEST} is damaged: {error!r}") from error
     if kind is not None and artifact.kind != kind:
         raise ArtifactError(f"{address} is a {artifact.kind!r}, not a {kind!r}: load it with its own model class")
@@ -115,9 +116,12 @@ def open_artifact(path: str | Path, *, kind: str | None = None, storage: Storage
 
 
 def verify(folder: Path, files: Mapping[str, str]) -> None:
-    """Raises ArtifactError for the first file that is missing, unsafe or has another sha256."""
+    """Raises ArtifactError for the first file that is missing, unsafe, elsewhere (a link) or has another sha256."""
     for name, digest in files.items():
-        found = _sha256(_checked(folder, name))
+        file = _checked(folder, name)
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise ArtifactError(f"{name} in {folder} is a link that leads out of the artifact's folder")
+        found = _sha256(file)
         if found != digest:
             raise ArtifactError(
                 f"{name} in {folder} was changed: its sha256 is {found[:12]}…, {MANIFEST} says {digest[:12]}…; "
@@ -136,10 +140,12 @@ def writing(
     columns: Sequence[str] = (),
     metrics: Mapping[str, Any] | None = None,
     packages: Sequence[str] = ("torch", "safetensors"),
+    storage: Storage | None = None,
 ) -> Iterator[Path]:
     """Gives an empty local folder to write the model's files into; they appear at `path` when the block ends well.
 
-    Raises InputError where something is at `path` already, ArtifactError where a file written could run code.
+    Raises InputError where something is at `path` already, StorageError where its scheme is not one that `storage`
+    allows, ArtifactError where a file written could run code.
 
     >>> folder = Path(tempfile.mkdtemp()) / "model"
     >>> with writing(folder, kind="example", labels=["cat", "dog"]) as made:
@@ -148,16 +154,18 @@ def writing(
     ('cat', 'dog')
     """
     address = str(path)
-    if not overwrite and _exists(address, any_file=True):
+    storage = storage or Storage()
+    scheme, plain = storage.check(address)
+    if not overwrite and _exists(address, storage):
         raise InputError(f"{address} exists already; name another folder, or ask for overwrite")
-    scheme, plain = split_scheme(address)
     beside = Path(plain).resolve().parent if scheme == "file" else None
     if beside is not None:
         beside.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".brightspark-", dir=beside))
     try:
         yield made
-        names = sorted(file.relative_to(made).as_posix() for file in made.rglob("*") if file.is_file())
+        found = (file.relative_to(made).as_posix() for file in made.rglob("*") if file.is_file())
+        names = sorted(name for name in found if name not in (CARD, MANIFEST))
         artifact = Artifact(
             address=address,
             kind=kind,
@@ -172,9 +180,9 @@ def writing(
         (made / MANIFEST).write_text(_manifest(artifact), encoding="utf-8")
         made.chmod(0o755)
         if scheme == "file":
-            _move_into_place(made, Path(plain).resolve())
+            _move_into_place(made, Path(plain).resolve(), overwrite=overwrite)
         else:
-            _upload(made, address, [*names, CARD, MANIFEST])
+            _upload(made, address, [*names, CARD, MANIFEST], storage)
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
@@ -196,8 +204,13 @@ def card(artifact: Artifact) -> str:
     ):
         if table:
             lines += ["", f"## {title}", "", "| name | value |", "| --- | --- |"]
-            lines += [f"| {name} | {value} |" for name, value in table.items()]
+            lines += [f"| {name} | {_cell(value)} |" for name, value in table.items()]
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    """A value in one cell of a Markdown table."""
+    return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def check_name(name: str) -> None:
@@ -258,8 +271,14 @@ def _read_manifest(address: str, storage: Storage) -> dict[str, Any]:
     return raw
 
 
-def _move_into_place(made: Path, path: Path) -> None:
+def _move_into_place(made: Path, path: Path, *, overwrite: bool) -> None:
     """Renames the new folder to its name; one that stood there is moved away first and deleted after."""
+    if not overwrite:
+        try:
+            made.rename(path)  # onto an empty folder as well
+        except OSError as error:
+            raise InputError(f"{path} cannot be made ({error.strerror}): did another process write it?") from error
+        return
     old = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     replaced = path.exists()
     if replaced:
@@ -270,13 +289,14 @@ def _move_into_place(made: Path, path: Path) -> None:
         if replaced:
             old.rename(path)
         raise
+    if old.is_file():
+        old.unlink()
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _upload(made: Path, address: str, names: Sequence[str]) -> None:
+def _upload(made: Path, address: str, names: Sequence[str], storage: Storage) -> None:
     """Writes to a file system that cannot rename: the manifest comes last, and without it there is no artifact."""
-    scheme, _ = split_scheme(address)
-    system = file_system(scheme)
+    system = file_system(address, storage.options)
     if system.exists(_join(address, MANIFEST)):
         system.rm(_join(address, MANIFEST))
     for name in names:
@@ -285,14 +305,13 @@ def _upload(made: Path, address: str, names: Sequence[str]) -> None:
         system.put_file(str(made / name), target)
 
 
-def _exists(address: str, *, any_file: bool = False) -> bool:
+def _exists(address: str, storage: Storage) -> bool:
+    """Whether there is something at an address; an empty folder is nothing."""
     scheme, plain = split_scheme(address)
-    if scheme == "file":
-        path = Path(plain)
-        return path.exists() if not any_file or not path.is_dir() else any(path.iterdir())
-    if scheme not in SCHEMES:
-        return False
-    return bool(file_system(scheme).exists(address))
+    if scheme != "file":
+        return bool(file_system(address, storage.options).exists(address))
+    path = Path(plain)
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def _join(address: str, name: str) -> str:

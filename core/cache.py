@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from brightspark.core.artifact import verify
+from brightspark.core.artifact import check_name, verify
 from brightspark.core.errors import ArtifactError, StorageError
 from brightspark.core.storage import Storage, file_system, split_scheme
 
@@ -23,17 +23,24 @@ def cache_root() -> Path:
 
     Where the home folder cannot be written (executors often run without one), a folder of this user's in the
     system's temporary folder.
+
+    Raises StorageError where that one is somebody else's: they could put other weights into it.
     """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).absolute()
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = home / "brightspark"
     try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "brightspark"
         root.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"brightspark-{os.getuid()}"
-    return root if os.access(root, os.W_OK) else Path(tempfile.gettempdir()) / f"brightspark-{os.getuid()}"
+        if os.access(root, os.W_OK):
+            return root
+    except (OSError, RuntimeError):  # RuntimeError: this user has no home folder
+        pass
+    shared = Path(tempfile.gettempdir()) / f"brightspark-{os.getuid()}"
+    shared.mkdir(mode=0o700, exist_ok=True)
+    if shared.is_symlink() or shared.stat().st_uid != os.getuid():
+        raise StorageError(f"{shared} belongs to another user; set {CACHE_VARIABLE} to a folder that you own")
+    return shared
 
 
 def keep(address: str, digest: str, files: Mapping[str, str]) -> Path:
@@ -83,10 +90,13 @@ def _once(digest: str, fill: Callable[[Path], None], files: Mapping[str, str]) -
     folder = _folder(digest)
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with file_lock(folder):
         if not folder.is_dir():  # another worker may have fetched it while this one waited
-            partial = Path(tempfile.mkdtemp(prefix=f".{digest[:12]}-", dir=folder.parent))
+            for left in folder.parent.glob(f".{digest}-*"):  # by a process that was killed: this one holds the lock
+                shutil.rmtree(left, ignore_errors=True)
+            for name in files:
+                check_name(name)
+            partial = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=folder.parent))
             try:
                 fill(partial)
                 verify(partial, files)
@@ -123,7 +133,7 @@ def _fetch(address: str, folder: Path, files: Mapping[str, str]) -> None:
             if scheme == "file":
                 shutil.copyfile(Path(plain) / name, target)
             else:
-                file_system(scheme).get_file(f"{address.rstrip('/')}/{name}", str(target))
+                file_system(address).get_file(f"{address.rstrip('/')}/{name}", str(target))
     except OSError as error:
         raise ArtifactError(f"cannot fetch the model from {address}: {error}") from error
 
