@@ -8,6 +8,8 @@ It is the one place where a pickle is read, with torch's `weights_only`, and it 
 from __future__ import annotations
 
 import json
+import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,15 +44,23 @@ def _main(checkpoint: str, out: str) -> None:
     import torch
     from safetensors.torch import save_file
 
-    found: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    for name in _WRAPPERS:
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
-    tensors = {
-        str(name).removeprefix("module."): value for name, value in dict(found).items() if torch.is_tensor(value)
-    }
+    try:
+        found: Any = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, KeyError, EOFError) as error:
+        # torch's own words run over many lines and advise to unpickle it all the same.
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        raise ValueError(
+            "it is no checkpoint of tensors and plain values; anything else could run code, and is not opened "
+            f"({f'it names {named.group(1)}' if named else 'not a format of torch.save'})"
+        ) from None
+    while isinstance(found, dict) and (
+        inner := [found[name] for name in _WRAPPERS if isinstance(found.get(name), dict)]
+    ):
+        found = inner[0]
+    items = found.items() if isinstance(found, dict) else ()
+    tensors = {str(name).removeprefix("module."): value for name, value in items if torch.is_tensor(value)}
     if not tensors:
-        raise ValueError("there are no tensors in it")
+        raise ValueError("there are no named tensors in it")
     # Tensors that share memory (tied weights) are written out each: safetensors refuses to share.
     save_file(
         {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()},
