@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -46,9 +47,24 @@ class Configured(Params, Generic[S]):
 
         Raises SettingError for a value that cannot work.
         """
-        values = {declared.name: self.getOrDefault(declared.name) for declared in fields(self.Settings)}
-        made: S = self.Settings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        values = {}
+        for declared in fields(self.Settings):
+            param = self.getParam(declared.name)
+            value = _converted(param, self.getOrDefault(param))
+            values[param.name] = tuple(value) if isinstance(value, list) else value
+        made: S = self.Settings(**values)
         return made
+
+    def _set(self, **kwargs: Any) -> Any:
+        """Spark's own, which lets None pass and raises TypeError for a value of another type."""
+        return super()._set(**{name: _converted(self.getParam(name), value) for name, value in kwargs.items()})
+
+
+def _converted(param: Param[Any], value: Any) -> Any:
+    try:
+        return param.typeConverter(value)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{param.name}={value!r} cannot be: {error}. It is: {param.doc}") from error
 
 
 def _param(name: str, hint: Any) -> Param[Any]:
@@ -73,8 +89,15 @@ def _converter(hint: Any) -> Any:
     if hint is str:
         return TypeConverters.toString
     if get_origin(hint) is tuple:
-        return TypeConverters.toListString if options[0] is str else TypeConverters.toListFloat
-    return TypeConverters.identity
+        inner = TypeConverters.toListString if options[0] is str else TypeConverters.toListFloat
+        return lambda value: inner(list(value) if isinstance(value, tuple) else value)
+    return _to_dict
+
+
+def _to_dict(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"Could not convert {type(value)} to a mapping")
+    return dict(value)
 
 
 def _default(declared: Field[Any]) -> Any:

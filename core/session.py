@@ -32,11 +32,13 @@ def session(app: str = "brightspark", **conf: str) -> SparkSession:
 
     Raises SetupError where there is no Java that Spark can run on.
     """
+    from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return active
+    try:
+        return SparkSession.active()  # in any thread; the builder would change the configuration of a session it finds
+    except PySparkRuntimeError:
+        pass
     builder = SparkSession.builder.appName(app)
     if not any(name in os.environ for name in _LAUNCHED):
         check_java()
@@ -82,7 +84,10 @@ def check_java() -> None:
     advice = "Spark runs on Java 17 or 21: `apt-get install openjdk-17-jre-headless`, or set JAVA_HOME to one"
     if java is None or not Path(java).exists():
         raise SetupError(f"no Java was found{f' at JAVA_HOME={home}' if home else ''}. {advice}")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    try:
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    except OSError as error:
+        raise SetupError(f"{java} cannot be run ({error.strerror}). {advice}") from error
     match = re.search(r'version "(\d+)', said)
     if match is None or int(match.group(1)) < 17:
         found = said.splitlines()[0] if said else "it says nothing"
