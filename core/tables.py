@@ -10,9 +10,10 @@ from brightspark.core.storage import Storage, list_folder
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
+_SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
              ".orc": "orc"}  # fmt: skip
-_OPTIONS = {"csv": {"header": "true", "inferSchema": "true", "multiLine": "true", "escape": '"'}}
+_CSV = {"header": "true", "inferSchema": "true", "multiLine": "true", "escape": '"'}
+_OPTIONS = {"csv": _CSV, "tsv": {**_CSV, "sep": "\t"}}
 
 
 def table_format(path: str) -> str | None:
@@ -21,22 +22,25 @@ def table_format(path: str) -> str | None:
     >>> table_format("s3://bucket/scores.parquet"), table_format("/data/photographs.jsonl")
     ('parquet', 'json')
     """
-    for suffix, name in _SUFFIXES.items():
-        if path.rstrip("/").lower().endswith(suffix):
-            return name
+    by_name = _by_suffix(path.rstrip("/"))
+    if by_name is not None:
+        return by_name
     try:
         folders, files = list_folder(Storage(), path)
     except OSError:
         return None
     if not all("=" in folder.rpartition("/")[2] for folder in folders):  # Hive's partitions: day=2026-01-01
         return None
-    found = {name for file in files for suffix, name in _SUFFIXES.items() if file.path.endswith(suffix)}
-    data = [file for file in files if not file.path.endswith(tuple(_SUFFIXES))]
-    return found.pop() if len(found) == 1 and not data else None
+    found = {_by_suffix(file.path) for file in files}
+    return found.pop() if len(found) == 1 else None
+
+
+def _by_suffix(path: str) -> str | None:
+    return next((name for suffix, name in _SUFFIXES.items() if path.lower().endswith(suffix)), None)
 
 
 def read_table(spark: SparkSession, path: str, *, format: str | None = None) -> DataFrame:
-    """A table as a DataFrame; CSV with a header.
+    """A table as a DataFrame; CSV and TSV with a header.
 
     Raises InputError where the format cannot be told from the path.
     """
@@ -46,7 +50,5 @@ def read_table(spark: SparkSession, path: str, *, format: str | None = None) -> 
             f"{path} does not look like a table ({', '.join(_SUFFIXES)}); say what it is by format=, for example "
             "format='parquet'"
         )
-    reader = spark.read.format(name).options(**_OPTIONS.get(name, {}))
-    if path.lower().endswith(".tsv"):
-        reader = reader.option("sep", "\t")
-    return reader.load(path)
+    known = "csv" if name == "tsv" else name
+    return spark.read.format(known).options(**_OPTIONS.get(name, {})).load(path)
