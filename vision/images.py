@@ -10,7 +10,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from brightspark.core.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".webp")
 
 # Pillow warns above this many pixels and refuses twice as many; here the first is an error already.
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485

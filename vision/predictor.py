@@ -38,7 +38,8 @@ def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
         with io.BytesIO(source) if isinstance(source, bytes) else work.open(source) as file:
             image = images.open_image(file, max_pixels=settings.max_pixels)
             with work.room(prepare.decoded_bytes(image.size, settings.max_pixels)):
-                yield prepare.fit(images.upright(image, prepare.mode))
+                fitted = prepare.fit(images.upright(image, prepare.mode))
+        yield fitted  # the room is given back before: whoever takes the piece may keep the generator waiting
 
     def predict(batch: torch.Tensor) -> Sequence[dict[str, Any]]:
         probabilities = network(batch).float().softmax(dim=1).cpu().numpy()

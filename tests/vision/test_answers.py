@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from brightspark.core.errors import ArtifactError, InputError, ModelError, SettingError
-from brightspark.vision import ImageClassifierModel, evaluate
+from brightspark.core.feed import Room
+from brightspark.core.predictor import Work
+from brightspark.vision import ImageClassifierModel, ImageSettings, evaluate
+from brightspark.vision.predictor import load
 from tests.vision.networks import LABELS, open_picture, plain_timm, save_network
 from tests.vision.pictures import picture, save_pictures
 
@@ -276,6 +279,20 @@ def test_a_network_that_gives_no_numbers_fails_the_task(tmp_path: Path) -> None:
     picture(0).save(buffer, "PNG")
     with pytest.raises(ModelError, match="not a number"):
         list(scorer.score([[{"content": buffer.getvalue()}] * 8]))
+
+
+def test_room_is_given_back_before_the_piece_is_taken(network: Path) -> None:
+    """A generator that waits with room in its hands could keep every thread from decoding."""
+    buffer = io.BytesIO()
+    picture(0).save(buffer, "PNG")
+    room = Room(1 << 20)
+    pieces = load(network, "cpu", ImageSettings()).split({"content": buffer.getvalue()}, Work(_no_paths, room))
+    assert next(iter(pieces)).shape == (64, 64, 3)
+    assert room.used == 0
+
+
+def _no_paths(path: str) -> io.BytesIO:
+    raise AssertionError(f"nothing was to open {path}")
 
 
 def test_an_answer_does_not_depend_on_the_order(model: Any, tmp_path: Path) -> None:
