@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, SettingError
 
@@ -157,7 +158,9 @@ class SolutionContract:
 
     def test_one_partition_equals_many(self, bench: Bench) -> None:
         """Catches a predictor whose answer for a record depends on the others in its batch."""
-        alone = bench.model.transform(bench.frame.coalesce(1)).filter("error is null").collect()
+        # In another order too: batches must not hold the same records by the chance of their size.
+        shuffled = bench.frame.repartition(1).sortWithinPartitions(F.hash("id"))
+        alone = bench.model.transform(shuffled).filter("error is null").collect()
         np.testing.assert_allclose(
             self._columns(alone), self._columns(bench.answered()), atol=self.batch_tolerance, rtol=0
         )
@@ -215,29 +218,38 @@ class Bench:
         broken = contract.broken(_made(folder / "broken"))
         assert len(good) >= GOOD_RECORDS, f"the contract wants {GOOD_RECORDS} good records, there are {len(good)}"
         assert len(broken) >= PARTITIONS, "the contract wants a broken record for each partition"
-        columns = list(good[0])
-        self.inputs = len(columns)
-        self.reference = dict(enumerate(contract.reference(good)))
-        self.broken_ids = set(range(len(good), len(good) + len(broken)))
-        rows = [(number, *[row[name] for name in columns]) for number, row in enumerate([*good, *broken])]
+        self.inputs = len(good[0])
+        rows, self.broken_ids = _dealt(good, broken)
+        answers = iter(contract.reference(good))
+        self.reference = {number: next(answers) for number in range(len(rows)) if number not in self.broken_ids}
         self.frame = self._in_partitions(rows, contract.schema())
         scored, observation = self.model.measure(self.frame)
         self.scored: list[Any] = scored.collect()
         self.work: dict[str, Any] = observation.get
 
-    def _in_partitions(self, rows: list[tuple[Any, ...]], schema: str) -> DataFrame:
-        """The rows dealt out to three partitions like cards, which puts a broken one into each."""
-        parts = [
-            self.spark.createDataFrame(rows[part::PARTITIONS], f"id long, {schema}").coalesce(1)
-            for part in range(PARTITIONS)
-        ]
-        together = parts[0].union(parts[1]).union(parts[2])
-        assert {row[0] % PARTITIONS for row in rows[-PARTITIONS:]} == set(range(PARTITIONS))
-        return together
+    def _in_partitions(self, rows: list[dict[str, Any]], schema: str) -> DataFrame:
+        """The rows in three partitions, in an order that is the same at every action: nothing is shuffled."""
+        numbered = [(number, *row.values()) for number, row in enumerate(rows)]
+        table = self.spark.createDataFrame(numbered, f"id long, {schema}")
+        frame = self.spark.range(0, len(rows), 1, PARTITIONS).join(F.broadcast(table), "id")
+        assert frame.select(F.spark_partition_id()).distinct().count() == PARTITIONS
+        return frame
 
     def answered(self) -> list[Any]:
         """The rows that have an answer."""
         return [row for row in self.scored if row["error"] is None]
+
+
+def _dealt(good: Sequence[dict[str, Any]], broken: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int]]:
+    """All records in order, with some of the broken ones at the end of each partition, and the broken ones' numbers."""
+    total = len(good) + len(broken)
+    places = {
+        (part + 1) * total // PARTITIONS - 1 - place: record
+        for part in range(PARTITIONS)
+        for place, record in enumerate(broken[part::PARTITIONS])
+    }
+    rest = iter(good)
+    return [places[number] if number in places else next(rest) for number in range(total)], set(places)
 
 
 def failed_tests(contract: SolutionContract, spark: SparkSession, folder: Path) -> set[str]:
