@@ -19,6 +19,8 @@ ARROW_BATCH_ROWS = 1_000
 ARROW_BATCH_BYTES = 64 << 20  # images of 5 MB by the ten thousand (Spark's default rows) would not fit into a worker
 TASKS_PER_CORE = 4  # partitions of a listing or a shuffle: enough for even ends, few enough to stay cheap
 
+_LOGGING = Path(__file__).with_name("log4j2.properties")
+
 # A launcher (spark-submit, a notebook on a cluster, Spark Connect) has chosen the session: nothing is to be set here.
 _LAUNCHED = ("PYSPARK_GATEWAY_PORT", "SPARK_REMOTE", "DATABRICKS_RUNTIME_VERSION")
 
@@ -59,6 +61,7 @@ def local_conf(cores: int | None = None) -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.showConsoleProgress": "false",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING}",
         "spark.log.level": "ERROR",
         "spark.sql.shuffle.partitions": str(TASKS_PER_CORE * cores),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
