@@ -35,8 +35,9 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Classify images: every row of INPUT comes back with a prediction and probabilities, or an error."""
-    from brightspark.core.publish import absolute, publish, refuse_existing
+    from brightspark.core.publish import publish, refuse_existing
     from brightspark.core.session import session
+    from brightspark.core.storage import absolute
     from brightspark.vision import ImageClassifierModel, read_images
 
     classifier = ImageClassifierModel.pretrained(
@@ -74,8 +75,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure answers against the truth: accuracy, F1, AUROC, calibration, per class and with intervals."""
-    from brightspark.core.publish import absolute
     from brightspark.core.session import session
+    from brightspark.core.storage import absolute
     from brightspark.core.tables import read_table
     from brightspark.vision import evaluate as measure
 

@@ -14,7 +14,7 @@ import torch
 from PIL.Image import Image
 from safetensors.torch import load_file
 from timm.data import create_transform, resolve_model_data_config
-from torchvision.transforms import Compose
+from torchvision.transforms import Compose  # type: ignore[import-untyped]
 
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.core.predictor import Predictor, Record, Work
