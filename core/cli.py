@@ -16,7 +16,7 @@ from brightspark.core.errors import BrightsparkError, one_line
 from brightspark.core.solutions import load, solutions
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Observation
+    from pyspark.sql import DataFrame, Observation, SparkSession
 
 app = typer.Typer(
     name="brightspark",
@@ -103,19 +103,51 @@ def convert(
     typer.echo(f"wrote {folder}")
 
 
-@contextmanager
-def progress(what: str, *, quiet: bool = False) -> Iterator[None]:
-    """Shows on stderr that work goes on, and for how long; for people at a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+def at_terminal() -> bool:
+    """Whether a person reads along on stderr."""
+    return sys.stderr.isatty()
 
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+
+def start_session(*, quiet: bool = False) -> SparkSession:
+    """The session for a command; one that is built here draws Spark's own progress bar at a terminal."""
+    from brightspark.core.session import session
+
+    shown = "true" if at_terminal() and not quiet else "false"
+    return session("brightspark", **{"spark.ui.showConsoleProgress": shown})
+
+
+@contextmanager
+def progress(spark: SparkSession, what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Says on stderr what is being done, and on Spark Connect how many tasks of it; on classic Spark, Spark does."""
+    from pyspark.sql.utils import is_remote
+    from rich.console import Console
+
+    if quiet or not at_terminal():
         yield
         return
-    with Progress(SpinnerColumn(), TextColumn(what), TimeElapsedColumn(), console=console, transient=True) as bar:
-        bar.add_task(what)
+    console = Console(stderr=True)
+    if not is_remote():
+        console.print(f"{what} …")
         yield
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def follow(stages: Any, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
+            bar.update(
+                task,
+                total=sum(stage.num_tasks for stage in stages),
+                completed=sum(stage.num_completed_tasks for stage in stages),
+            )
+
+        client: Any = spark  # registerProgressHandler is Connect's alone
+        client.registerProgressHandler(follow)
+        try:
+            yield
+        finally:
+            client.removeProgressHandler(follow)
 
 
 def write_answers(scored: DataFrame, observation: Observation, out: str, *, overwrite: bool, as_json: bool) -> None:
@@ -125,7 +157,7 @@ def write_answers(scored: DataFrame, observation: Observation, out: str, *, over
     if not overwrite:
         refuse_existing(scored.sparkSession, out)
     started = time.perf_counter()
-    with progress(f"scoring into {out}", quiet=as_json):
+    with progress(scored.sparkSession, f"scoring into {out}", quiet=as_json):
         scored.write.mode("overwrite" if overwrite else "error").parquet(out)
     seconds = time.perf_counter() - started
     numbers: dict[str, Any] = {name: value or 0 for name, value in observation.get.items()}

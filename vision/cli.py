@@ -14,6 +14,7 @@ from brightspark.core.cli import (
     OverwriteOption,
     progress,
     sample_or_path,
+    start_session,
     write_answers,
 )
 
@@ -36,15 +37,13 @@ def score(
 ) -> None:
     """Classify images: every row of INPUT comes back with a prediction and probabilities, or an error."""
     from brightspark.core.publish import publish, refuse_existing
-    from brightspark.core.session import session
     from brightspark.core.storage import absolute
     from brightspark.vision import ImageClassifierModel, read_images
 
     classifier = ImageClassifierModel.pretrained(
         sample_or_path(model), top_k=top_k, batch_size=batch_size, precision=precision
     )
-    with progress("starting Spark", quiet=as_json):
-        spark = session()
+    spark = start_session(quiet=as_json)
     if not overwrite:
         refuse_existing(spark, out, *([quarantine] if quarantine else []))
     found = read_images(spark, absolute(images), format=format)
@@ -52,7 +51,7 @@ def score(
         scored, observation = classifier.measure(found)
         write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json)
         return
-    with progress(f"scoring into {out}", quiet=as_json):
+    with progress(spark, f"scoring into {out}", quiet=as_json):
         done = publish(
             classifier.transform(found),
             out,
@@ -75,11 +74,11 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure answers against the truth: accuracy, F1, AUROC, calibration, per class and with intervals."""
-    from brightspark.core.session import session
     from brightspark.core.storage import absolute
     from brightspark.core.tables import read_table
     from brightspark.vision import evaluate as measure
 
-    with progress("measuring", quiet=as_json):
-        report = measure(read_table(session(), absolute(table), format=format), label=label)
+    spark = start_session(quiet=as_json)
+    with progress(spark, f"measuring {table}", quiet=as_json):
+        report = measure(read_table(spark, absolute(table), format=format), label=label)
     typer.echo(json.dumps(report.to_dict()) if as_json else str(report))
