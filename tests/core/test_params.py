@@ -68,7 +68,8 @@ def test_an_unknown_name_gets_a_hint() -> None:
         ("watts", "much"), ("watts", None), ("watts", -1), ("bright", 1), ("bright", "yes"), ("colour", 3),
         ("steps", 0.5), ("steps", ("a",)), ("batch_size", "32"), ("batch_size", None), ("batch_size", 2.5),
         ("batch_size", 0), ("batch_size", True), ("precision", "float12"), ("threads", -1), ("schemes", "s3"),
-        ("schemes", (1, 2)), ("storage_options", "anon"), ("storage_options", None), ("storage_options", {"secret": "x"}),
+        ("schemes", (1, 2)), ("storage_options", "anon"), ("storage_options", None),
+        ("storage_options", {"secret": "x"}),
         ("max_file_bytes", 0),
     ],
 )  # fmt: skip
