@@ -37,7 +37,7 @@ def main() -> NoReturn:
     for solution in solutions("cli"):
         app.add_typer(load(solution, "cli").app, name=solution)
     try:
-        app()
+        app(prog_name="brightspark")
     except BrightsparkError as error:
         fail(str(error))
     except KeyboardInterrupt:

@@ -77,8 +77,13 @@ def publish(
             f"published. {_reasons(staged.filter(failed), error)}. What was scored is kept: "
             f"publish(spark.read.parquet({staging!r}), …, max_error_rate={enough}) publishes it without scoring again"
         )
-    for part, target in ((staged.filter(~failed), path), (staged.filter(failed), quarantine)):
-        part.write.format(format).mode(mode).save(target)
+    try:
+        # The good rows last: where they are, everything is.
+        for part, target in ((staged.filter(failed), quarantine), (staged.filter(~failed), path)):
+            part.write.format(format).mode(mode).save(target)
+    except Exception as failure:
+        failure.add_note(f"what was scored is kept in {staging}: publish(spark.read.parquet({staging!r}), …)")
+        raise
     _remove(spark, staging)
     return Published(rows=rows, errors=errors, path=path, quarantine=quarantine)
 

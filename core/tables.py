@@ -29,8 +29,9 @@ def table_format(path: str) -> str | None:
         folders, files = list_folder(Storage(), path)
     except OSError:
         return None
-    if not all("=" in folder.rpartition("/")[2] for folder in folders):  # Hive's partitions: day=2026-01-01
-        return None
+    if folders:  # Hive's partitions (day=2026-01-01) hold a table; other subfolders hold files
+        partitions = not files and all("=" in folder.rpartition("/")[2] for folder in folders)
+        return table_format(folders[0]) if partitions else None
     found = {_by_suffix(file.path) for file in files}
     return found.pop() if len(found) == 1 else None
 

@@ -73,8 +73,10 @@ def _check_columns(df: DataFrame, columns: Sequence[str], outputs: Mapping[str, 
     for name in columns:
         if name not in df.columns:
             raise InputError(f"the table has no column {name!r}; {did_you_mean(name, df.columns)}")
+    folded = str.lower if df.sparkSession.conf.get("spark.sql.caseSensitive", "false") == "false" else str
+    existing = {folded(column) for column in df.columns}
     for name in outputs:
-        if name in df.columns:
+        if folded(name) in existing:
             raise InputError(
                 f"the table has a column {name!r} already; drop it, or give the answer another name "
                 f"({name}_col={name + '_2'!r})"

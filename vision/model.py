@@ -115,8 +115,10 @@ class ImageClassifierModel(ScoringModel[ImageSettings]):
 def timm_artifact(folder: Path) -> Artifact:
     """An artifact over a folder in timm's `local-dir:` layout.
 
-    Raises ArtifactError where a file is missing; pickled weights (pytorch_model.bin) are not opened.
+    Raises ArtifactError where a file is missing or the weights do not fit; pickled weights are not opened.
     """
+    from brightspark.vision.predictor import Preprocessing, load_network
+
     if not (folder / "model.safetensors").exists():
         pickled = [name for name in ("pytorch_model.bin", "model.pth", "model.pt") if (folder / name).exists()]
         found = f"only pickled weights ({pickled[0]}), which are not opened" if pickled else "no model.safetensors"
@@ -124,7 +126,9 @@ def timm_artifact(folder: Path) -> Artifact:
             f"{folder} has {found}; `brightspark convert {pickled[0] if pickled else 'CHECKPOINT'} --model NAME "
             "--out FOLDER` makes a folder that works"
         )
-    return describe(folder, kind=KIND, files=FILES, labels=read_labels(folder))
+    artifact = describe(folder, kind=KIND, files=FILES, labels=read_labels(folder))
+    Preprocessing.of(load_network(folder), "cpu")  # what cannot work is found out here, not by every worker
+    return artifact
 
 
 def _from_hub(name: str) -> Path:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     ("names", "wanted"),
     [
         (["part-0.parquet", "part-1.parquet", "_SUCCESS", ".part-0.parquet.crc"], "parquet"),
-        (["day=1/part-0.parquet", "part-0.parquet"], "parquet"),
+        (["day=1/hour=2/part-0.parquet", "_SUCCESS"], "parquet"),
+        (["labels.csv", "label=cat/a.jpg"], None),
         (["a.csv"], "csv"),
         (["a.tsv"], "tsv"),
         (["A.JSONL"], "json"),
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 )
 def test_a_folder_is_what_lies_in_it(tmp_path: Path, names: list[str], wanted: str | None) -> None:
     for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert table_format(str(tmp_path)) == wanted
 
