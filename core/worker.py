@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import os
@@ -22,6 +23,9 @@ from brightspark.core.predictor import Limits, Outcome, Predictor
 from brightspark.core.score import Scorer
 from brightspark.core.settings import ScoringSettings
 from brightspark.core.stats import Stats
+
+KEPT_BLOCK_BYTES = 256 << 20
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 MODELS_HELD = 2  # loaded models that a worker process keeps: the one in use, and one of another stage
 
@@ -102,14 +106,25 @@ def loaded(scoring: Scoring) -> Scorer:
         started = time.perf_counter()
         scorer = make_scorer(local_folder(scoring.artifact), scoring.loader, scoring.settings)
         scorer.stats.load_seconds += time.perf_counter() - started
-        # PySpark collects garbage after every task, and would walk all that torch has imported: 0.2 s each time.
-        gc.collect()
-        gc.freeze()
+        _settle_memory()
         _loaded[scoring.key] = scorer
         while len(_loaded) > MODELS_HELD:
             _loaded.popitem(last=False)
     _loaded.move_to_end(scoring.key)
     return scorer
+
+
+def _settle_memory() -> None:
+    """Tells this worker process that what it holds now, it will go on holding."""
+    # PySpark collects garbage after every task, and would walk all that torch has imported: 0.2 s each time.
+    gc.collect()
+    gc.freeze()
+    # glibc gives each freed block of a network's size back to the kernel, which clears its pages again for the next
+    # batch: a fifth of the time of a small network. Blocks and free space beyond these bounds are still given back.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, KEPT_BLOCK_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, 2 * KEPT_BLOCK_BYTES)
 
 
 def local_folder(artifact: Artifact) -> Path:
