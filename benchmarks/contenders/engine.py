@@ -11,7 +11,6 @@ def run(job: Job, settings: Settings) -> Timing:
     """Score a folder with `transform`; the session is brightspark's own."""
     watch = Stopwatch()
     from brightspark.core.session import session
-
     from brightspark.vision import ImageClassifierModel, read_images
 
     spark = session()
