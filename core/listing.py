@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError
+from brightspark.core.session import partitions
 from brightspark.core.storage import Entry, Storage, absolute, list_folder, walk
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def list_files(
     storage.check(folder)
     if not is_remote():
         _check_folder(folder, storage)
-    partitions = int(spark.conf.get("spark.sql.shuffle.partitions", "200") or 200)
+    tasks = partitions(spark)
     endings = tuple(suffix.lower() for suffix in suffixes)
 
     def top(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -70,11 +71,11 @@ def list_files(
     return (
         spark.createDataFrame([(folder,)], "folder string")
         .mapInArrow(top, _SCHEMA)
-        .repartition(partitions, "path")
+        .repartition(tasks, "path")
         .mapInArrow(below, _SCHEMA)
         .drop("is_folder")
         # Folders differ in size, and a table of paths is too small for Spark to split by itself.
-        .repartition(partitions, F.col("path"))
+        .repartition(tasks, F.col("path"))
     )
 
 

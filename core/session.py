@@ -70,6 +70,11 @@ def local_conf(cores: int | None = None) -> dict[str, str]:
     }
 
 
+def partitions(spark: SparkSession) -> int:
+    """Into how many tasks a listing or a small table is cut: what `spark.sql.shuffle.partitions` says."""
+    return int(spark.conf.get("spark.sql.shuffle.partitions", "200") or 200)
+
+
 def memory_bytes() -> int:
     """The memory this process may use: the machine's, or its container's where that is less."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -151,16 +151,18 @@ def _sent(name: str) -> Path | None:
 def make_scorer(folder: Path, loader: str, settings: ScoringSettings) -> Scorer:
     """Loads a model for scoring in this process, with the device and the threads of its task if there is one.
 
-    The Spark UDF, the HTTP service and the apps start here.
+    The Spark UDF, the HTTP service and the apps start here. Outside a task torch keeps the threads that its process
+    has chosen, unless `settings.threads` says otherwise.
     """
     task = _task()
     cpus = task.cpus() if task else 1
     device = _device(settings.device)
-    threads = settings.threads or cpus
+    threads = settings.threads or (task.cpus() if task else 0)
     if device == "cpu":
-        import torch
+        if threads:
+            import torch
 
-        torch.set_num_threads(threads)
+            torch.set_num_threads(threads)
         split_threads = cpus
     else:
         split_threads = max(cpus, (os.cpu_count() or 1) // max(1, _gpu_count()))

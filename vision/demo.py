@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from brightspark import samples
 from brightspark.core.report import Card, Figures, Gallery, KeyFigure, Note, Section, Table
+from brightspark.core.session import partitions
 from brightspark.vision import ImageClassifierModel, read_images
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 TOP_K = 5
 REPEATS = 30  # the photographs are few: for a throughput they are scored so often
@@ -76,15 +77,11 @@ def _plain_timm(weights: Path, paths: Sequence[str]) -> list[tuple[str, float]]:
 def _throughput(spark: SparkSession, model: ImageClassifierModel, paths: Sequence[str]) -> dict[str, Any]:
     """Images a second, over a table that names each photograph many times; the workers are warm by now."""
     table = spark.createDataFrame([(path,) for _ in range(REPEATS) for path in paths], "path string")
-    scored, observation = model.measure(_spread(spark, table))
+    scored, observation = model.measure(table.repartition(partitions(spark)))
     started = time.perf_counter()
     scored.write.format("noop").mode("overwrite").save()
     seconds = time.perf_counter() - started
     return {**observation.get, "seconds": seconds, "rate": len(paths) * REPEATS / seconds}
-
-
-def _spread(spark: SparkSession, table: DataFrame) -> DataFrame:
-    return table.repartition(int(spark.conf.get("spark.sql.shuffle.partitions", "8") or 8))
 
 
 def _section(

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError
 from brightspark.core.listing import list_files
+from brightspark.core.session import partitions
 from brightspark.core.storage import SCHEMES, Storage
 from brightspark.core.tables import read_table, table_format
 
@@ -47,8 +48,8 @@ def read_images(
             f"{path} has neither a column 'path' nor 'content'; there are {', '.join(map(repr, table.columns))}: "
             "rename the one that holds the images"
         )
-    partitions = int(spark.conf.get("spark.sql.shuffle.partitions", "200") or 200)
+    tasks = partitions(spark)
     folder = F.lit(path.rstrip("/").rpartition("/")[0] or ".")
     absolute = F.col("path").rlike("^(/|[A-Za-z][A-Za-z0-9+.-]*:)")
     whole = F.when(absolute, F.col("path")).otherwise(F.concat_ws("/", folder, "path"))
-    return table.withColumn("path", F.when(F.col("path").isNotNull(), whole)).repartition(partitions, "path")
+    return table.withColumn("path", F.when(F.col("path").isNotNull(), whole)).repartition(tasks, "path")

@@ -234,3 +234,17 @@ for name in sys.argv[2:]:
             np.testing.assert_allclose(probability, wanted, atol=1e-4)
         assert "'acme/dogs' is not in the hub's cache" in said[-2]
         assert "'timm/resnet18.a1_in1k' is not in the hub's cache" in said[-1]
+
+
+def test_a_scorer_outside_of_spark_leaves_torchs_threads_alone(tmp_path: Path) -> None:
+    """A notebook's other work must not become single-threaded because it asked for a scorer."""
+    save_network(tmp_path)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        ImageClassifierModel.pretrained(str(tmp_path)).scorer()
+        assert torch.get_num_threads() == 2
+        ImageClassifierModel.pretrained(str(tmp_path), threads=1).scorer()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
