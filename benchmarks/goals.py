@@ -69,7 +69,7 @@ def as_text(model: str, images: int, record: Record) -> str:
     """The tables of one model."""
     lines = [
         f"{model}, {images} images: medians, [quartiles]",
-        f"{'contender':<20} {'rounds':>6} {'images/s':>25} {'÷ raw float32':>18} {'÷ raw bfloat16':>18} "
+        f"{'contender':<23} {'rounds':>6} {'images/s':>25} {'÷ raw float32':>18} {'÷ raw bfloat16':>18} "
         f"{'start s':>8} {'load s':>7} {'same answers':>13}",
     ]
     for row in summary(record):
@@ -77,7 +77,7 @@ def as_text(model: str, images: int, record: Record) -> str:
         shares = [str(row[name] or "") for name in ("to_raw_float32", "to_raw_bfloat16")]
         same = "" if row["same_answers"] is None else f"{row['same_answers']:.1%}"
         lines.append(
-            f"{row['contender']:<20} {rate.count:>6} {_rate(rate):>25} {shares[0]:>18} {shares[1]:>18} "
+            f"{row['contender']:<23} {rate.count:>6} {_rate(rate):>25} {shares[0]:>18} {shares[1]:>18} "
             f"{row['start_seconds']:>8.1f} {row['load_seconds']:>7.1f} {same:>13}"
         )
     for row in judged(record, model):

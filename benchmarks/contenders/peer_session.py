@@ -1,4 +1,4 @@
-"""The Spark session that the peers on Spark share, set as Spark's documentation says for such work."""
+"""The Spark session that the peers on Spark share: Spark's own settings, or those for many small files."""
 
 from __future__ import annotations
 
@@ -14,28 +14,34 @@ CONFIG = {
     "spark.driver.memory": "4g",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+}
+PACKED = {
     # Without these a partition is counted as 4 MB a file: 190 partitions for 6,000 images of 60 kB.
     "spark.sql.files.openCostInBytes": "0",
     "spark.sql.files.maxPartitionBytes": "2g",
 }
 
 
-def start(job: Job, *, batch: int) -> SparkSession:
-    """A local session with as many slots as cores, and `batch` rows an Arrow batch."""
+def start(job: Job, *, batch: int | None) -> SparkSession:
+    """A local session with as many slots as cores, and `batch` rows an Arrow batch; None: Spark's own settings."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["OMP_NUM_THREADS"] = "1"
     builder = SparkSession.builder.master(f"local[{job.cores}]")
-    for name, value in CONFIG.items():
+    tuned = {} if batch is None else {**PACKED, "spark.sql.execution.arrow.maxRecordsPerBatch": str(batch)}
+    for name, value in {**CONFIG, **tuned}.items():
         builder = builder.config(name, value)
-    spark = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", str(batch)).getOrCreate()
+    spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
 
 
-def read(spark: SparkSession, folder: Path, *, partitions: int) -> DataFrame:
-    """The files of a folder with `path` and `content`, in so many partitions."""
+def read(spark: SparkSession, folder: Path, *, partitions: int | None) -> DataFrame:
+    """The files of a folder with `path` and `content`, in so many partitions; None: as Spark cuts them."""
+    files = spark.read.format("binaryFile")
+    if partitions is None:
+        return files.load(str(folder)).select("path", "content")
     spark.conf.set("spark.sql.files.minPartitionNum", str(partitions))
-    return spark.read.format("binaryFile").load(str(folder)).select("path", "content").coalesce(partitions)
+    return files.load(str(folder)).select("path", "content").coalesce(partitions)
 
 
 def write_nowhere(frame: DataFrame) -> None:
