@@ -24,7 +24,10 @@ _SHOWN_VERSIONS = ("brightspark", "pyspark", "torch", "timm", "transformers", "t
 
 
 def run_demo(out: Path, *, only: list[str] | None = None, as_json: bool = False) -> Path:
-    """Runs the section of every solution that has a `demo.py`, and writes `out`/index.html.
+    """Runs the sections of every solution that has a `demo.py`, and writes `out`/index.html.
+
+    A `demo.py` names them in SECTIONS: what each is called, and a function of the session and of a function that
+    tells a person how far it is, which returns a `report.Section`.
 
     A section that fails is shown with its reason while the others go on; then the exit code is 1.
     Raises InputError for a solution that has no demo.
@@ -38,9 +41,10 @@ def run_demo(out: Path, *, only: list[str] | None = None, as_json: bool = False)
     spark = session("brightspark demo")
     sections = []
     for name in names:
-        _say(f"{name}: running")
-        sections.append(report.run(name, partial(_section, name, spark)))
-        _say(f"{name}: {sections[-1].failure or 'done'} in {sections[-1].seconds:.0f} s")
+        for part, build in load(name, "demo").SECTIONS.items():
+            _say(f"{part}: running")
+            sections.append(report.run(part, partial(build, spark, _say)))
+            _say(f"{part}: {sections[-1].failure or 'done'} in {sections[-1].seconds:.0f} s")
     page = report.write(out / "index.html", sections, title="brightspark", context=_context(spark))
     failed = [section.title for section in sections if section.failure]
     if as_json:
@@ -49,11 +53,6 @@ def run_demo(out: Path, *, only: list[str] | None = None, as_json: bool = False)
     if failed:
         sys.exit(1)
     return page
-
-
-def _section(name: str, spark: SparkSession) -> report.Section:
-    built: report.Section = load(name, "demo").section(spark, _say)
-    return built
 
 
 def _say(message: str) -> None:

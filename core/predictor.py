@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from brightspark.core.feed import Room
 
@@ -18,11 +18,18 @@ Batch = Any
 Answer = Any
 
 
+class Opener(Protocol):
+    """Opens paths: `brightspark.core.storage.Storage.open`, or what stands in for it."""
+
+    def __call__(self, path: str, *, whole: bool = True) -> BinaryIO:
+        """A file for reading bytes; `whole=False` for who reads parts of one that may be large."""
+
+
 @dataclass(frozen=True)
 class Work:
     """What the engine lends to `split`: a way to open paths, and room for what it decodes."""
 
-    open: Callable[[str], BinaryIO]
+    open: Opener
     room: Room
 
 

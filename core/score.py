@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from brightspark.core.errors import ModelError, one_line
 from brightspark.core.feed import Room, ahead, nbytes
 from brightspark.core.precision import inference, is_out_of_memory, release_memory
-from brightspark.core.predictor import Answer, Batch, Limits, Outcome, Piece, Predictor, Record, Work, one
+from brightspark.core.predictor import Answer, Batch, Limits, Opener, Outcome, Piece, Predictor, Record, Work, one
 from brightspark.core.stats import Stats
 
 CHUNK_PIECES = 64  # pieces that one call takes from a record's `split` before other records get their turn
@@ -79,7 +79,7 @@ class Scorer:
         predictor: Predictor,
         limits: Limits | None = None,
         *,
-        open: Callable[[str], BinaryIO] | None = None,
+        open: Opener | None = None,
     ) -> None:
         self.predictor = predictor
         self.limits = limits or Limits()
@@ -302,5 +302,5 @@ def _cost(group: Sequence[_Item]) -> int:
     return max(item.size for item in group) * len(group)
 
 
-def _no_paths(path: str) -> BinaryIO:
+def _no_paths(path: str, *, whole: bool = True) -> BinaryIO:
     raise ModelError(f"this scorer was given no storage and cannot open {path!r}; pass open=")

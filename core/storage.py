@@ -48,9 +48,10 @@ class Storage:
         if self.max_bytes < 1:
             raise SettingError(f"max_bytes={self.max_bytes} must be at least 1")
 
-    def open(self, path: str) -> BinaryIO:
+    def open(self, path: str, *, whole: bool = True) -> BinaryIO:
         """Opens a file for reading bytes, by range where its storage allows.
 
+        `whole=False` is for who reads parts of a file, a video's: then its size does not matter.
         Raises StorageError where the path is not allowed, not there, not a file, or larger than `max_bytes`.
         """
         scheme, plain = self.check(path)
@@ -69,7 +70,7 @@ class Storage:
             raise StorageError(f"no permission to read {path}") from None
         except OSError as error:
             raise StorageError(f"cannot open {path}: {error.strerror or error}") from error
-        if size > self.max_bytes:
+        if whole and size > self.max_bytes:
             opened.close()
             raise StorageError(f"{path} has {size:,} bytes, more than the {self.max_bytes:,} that are allowed")
         return opened

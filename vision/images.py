@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from brightspark.core.errors import InputError
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 
 # Pillow warns above this many pixels and refuses twice as many; here the first is an error already.
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
 
 # The header is checked below; Pillow's own warning about it would only say the same into a worker's log.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """What is known of a picture before it is decoded, and how to decode it."""
+
+    size: tuple[int, int]
+    """Width and height in pixels."""
+
+    decode: Callable[[str], Image.Image]
+    """The picture upright, in the mode that is asked for: RGB or L. Raises where it is damaged."""
+
+    pixel_bytes: int = 3
+    """Bytes a pixel that decoding holds at a time."""
+
+
+def open_still(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """An image file as a picture; raises as `open_image` does."""
+    image = open_image(file, max_pixels=max_pixels)
+    return Picture(size=image.size, decode=partial(upright, image))
 
 
 def open_image(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -10,6 +10,7 @@ from brightspark.core.artifact import Artifact, describe, is_artifact, open_arti
 from brightspark.core.errors import ArtifactError, InputError, did_you_mean
 from brightspark.core.model import ScoringModel
 from brightspark.core.transform import quoted
+from brightspark.vision.columns import input_columns
 from brightspark.vision.labels import read_labels
 from brightspark.vision.settings import ImageSettings, answer_type
 
@@ -59,20 +60,8 @@ class ImageClassifierModel(ScoringModel[ImageSettings]):
         return cls(timm_artifact(folder), **settings)
 
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:
-        """The one column that holds images or their paths."""
-        named = self.getOrDefault("input_col")
-        name = named or next((column for column in ("content", "path") if column in df.columns), None)
-        if name is None:
-            raise InputError(
-                "the table has neither a column 'content' (encoded images) nor 'path'; name the images' column with "
-                f"input_col=. There are: {', '.join(map(repr, df.columns))}"
-            )
-        if name not in df.columns:
-            raise InputError(f"the table has no column {name!r} (input_col); {did_you_mean(name, df.columns)}")
-        kind = df.select(quoted(name)).schema[0].dataType.typeName()
-        if kind not in ("binary", "string"):
-            raise InputError(f"the column {name!r} is {kind}; images are binary, their paths are string")
-        return (name,)
+        """The column that holds images or their paths and, where there is one, that which says which frame."""
+        return input_columns(df, self.settings)
 
     def answer_type(self) -> pa.StructType:
         """prediction, prediction_index, probability and, on request, top."""

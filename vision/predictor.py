@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,10 @@ from torchvision.transforms import Compose  # type: ignore[import-untyped]
 
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.core.predictor import Predictor, Record, Work
-from brightspark.vision import images, labels
+from brightspark.vision import labels
+from brightspark.vision.images import Picture
 from brightspark.vision.settings import ImageSettings, answer_type
+from brightspark.vision.sources import open_picture
 
 WEIGHTS = "model.safetensors"
 MODES = {1: "L", 3: "RGB"}  # Pillow's names for so many channels
@@ -32,13 +33,11 @@ def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
     prepare = Preprocessing.of(network, device)
 
     def split(record: Record, work: Work) -> Iterator[Any]:
-        (source,) = record.values()
-        if source is None:
-            raise InputError("there is no image: the value is null")
-        with io.BytesIO(source) if isinstance(source, bytes) else work.open(source) as file:
-            image = images.open_image(file, max_pixels=settings.max_pixels)
-            with work.room(prepare.decoded_bytes(image.size, settings.max_pixels)):
-                fitted = prepare.fit(images.upright(image, prepare.mode))
+        with (
+            open_picture(record, work, settings) as picture,
+            work.room(prepare.decoded_bytes(picture, settings.max_pixels)),
+        ):
+            fitted = prepare.fit(picture.decode(prepare.mode))
         yield fitted  # the room is given back before: whoever takes the piece may keep the generator waiting
 
     def predict(batch: torch.Tensor) -> Sequence[dict[str, Any]]:
@@ -126,19 +125,19 @@ class Preprocessing:
             std=torch.tensor(config["std"], device=device),
         )
 
-    def decoded_bytes(self, size: tuple[int, int], max_pixels: int) -> int:
-        """What decoding and resizing an image of this size takes: it as RGB, and it again scaled to the model's size.
+    def decoded_bytes(self, picture: Picture, max_pixels: int) -> int:
+        """What decoding and resizing a picture takes: it decoded, and it again scaled to the model's size.
 
         Raises InputError for one so narrow that scaling it to the model's size would take more than `max_pixels`.
         """
-        width, height = size
+        width, height = picture.size
         scaled = self._scaled_pixels(width, height)
         if scaled > max_pixels:
             raise InputError(
                 f"the image has {width}×{height} pixels: scaled to the model's size it would have {scaled:,}, more "
                 f"than the {max_pixels:,} that are allowed"
             )
-        return 3 * (width * height + scaled)
+        return picture.pixel_bytes * width * height + 3 * scaled
 
     def _scaled_pixels(self, width: int, height: int) -> int:
         if self.crop_mode == "squash":

@@ -21,6 +21,14 @@ class ImageSettings(ScoringSettings):
     input_col: Annotated[
         str | None, "column of encoded images (binary) or of paths (string); by default content, else path"
     ] = None
+    frame_col: Annotated[
+        str | None,
+        "column that says which frame of a file to take: a DICOM's number from 0, or seconds into a video; by default "
+        "`frame` or `time`, where the table has one that is a number",
+    ] = None
+    window: Annotated[
+        tuple[float, float] | None, "centre and width of the grey values of DICOM files; by default each file's own"
+    ] = None
     prediction_col: Annotated[str, "column for the likeliest label's name"] = "prediction"
     probability_col: Annotated[str, "column for the probabilities, in the order of the model's labels"] = "probability"
     error_col: Annotated[str, "column for the reason why an image has no answer"] = "error"
