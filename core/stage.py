@@ -1,0 +1,181 @@
+"""A DataFrame written once as Parquet shards that every rank of a training can read."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import functions as F
+
+from brightspark.core.errors import BrightsparkError, InputError, one_line
+from brightspark.core.listing import list_files
+from brightspark.core.manifest import Manifest, Shard, read_manifest, write_manifest
+from brightspark.core.storage import Storage, absolute, remove_folder
+from brightspark.core.transform import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_log = logging.getLogger(__name__)
+
+ROW_GROUP_BYTES = 32 << 20  # what a reader holds at least
+_WRITING = {
+    # Pictures and recordings do not shrink, and a row group's bound counts what is left after compression.
+    "compression": "uncompressed",
+    # Spark's writer asks for the size of a row group after so many rows: its own 100 may be gigabytes of pictures.
+    "parquet.block.size": str(ROW_GROUP_BYTES),
+    "parquet.block.size.row.check.min": "1",
+    "parquet.page.size.row.check.min": "1",
+}
+
+
+def stage(df: DataFrame, path: str, *, overwrite: bool = False) -> Manifest:
+    """Writes a DataFrame once, as Parquet shards and a manifest in a folder that all executors and ranks see.
+
+    The rows go into a folder of their own below `path`, the manifest is written last: who opens the path sees all of
+    an earlier staging, all of this one, or nothing. A Spark ML vector becomes an array of doubles, a map an array of
+    its entries.
+
+    Raises InputError where something is staged at `path` already and `overwrite` is not set (a plan cannot tell
+    whether its input was changed since), where there are no rows, or where a column cannot be stored.
+    """
+    path = absolute(path).rstrip("/")
+    spark = df.sparkSession
+    before = _on_a_worker(spark, partial(_staged, path))
+    if before and not overwrite:
+        raise InputError(
+            f"{before['rows']:,} rows are staged at {path} already: train on them (Shards.open), name another path, "
+            "or stage with overwrite=True"
+        )
+    folder = f"data-{uuid.uuid4().hex[:12]}"
+    try:
+        rows, row_hash = _write(_storable(df), f"{path}/{folder}")
+        shards = _shards(spark, path, folder)
+        found = sum(shard.rows for shard in shards)
+        if found != rows:
+            raise InputError(f"{rows:,} rows were written to {path}, but {found:,} are there: does another job write?")
+        manifest = Manifest(
+            path=path,
+            rows=rows,
+            row_hash=row_hash,
+            columns={field.name: field.dataType.simpleString() for field in df.schema},
+            shards=shards,
+        )
+        _on_a_worker(spark, partial(_finish, manifest))
+    except BaseException:
+        _forget(spark, f"{path}/{folder}")
+        raise
+    if before:
+        _forget(spark, f"{path}/{before['folder']}")
+    return manifest
+
+
+def _storable(df: DataFrame) -> DataFrame:
+    """The columns as Parquet and Arrow both know them."""
+    from pyspark.ml.functions import vector_to_array
+
+    twice = [name for name in df.columns if [other.lower() for other in df.columns].count(name.lower()) > 1]
+    if twice:
+        raise InputError(f"the column {twice[0]!r} is there more than once: drop or rename one of them")
+    columns = []
+    for field in df.schema:
+        kind = field.dataType.typeName()
+        if kind in ("void", "variant"):
+            raise InputError(f"the column {field.name!r} is {kind}, which cannot be staged: drop it, or cast it")
+        column = F.col(quoted(field.name))
+        if kind == "map":  # which has no order, so that Spark refuses to hash it, and no form in a batch
+            column = F.array_sort(F.map_entries(column))
+        columns.append((vector_to_array(column) if kind == "vectorudt" else column).alias(field.name))
+    return df.select(*columns)
+
+
+def _write(df: DataFrame, path: str) -> tuple[int, str]:
+    """Writes the rows; their number and their hash, taken on the way."""
+    from pyspark.sql import Observation
+
+    observation = Observation("stage")
+    hashed = F.xxhash64(*[F.col(quoted(name)) for name in df.columns])
+    halves = (hashed.bitwiseAND(F.lit(0xFFFFFFFF)), F.shiftrightunsigned(hashed, 32))
+    sums = [F.sum(half.cast("decimal(20,0)")).alias(name) for half, name in zip(halves, ("low", "high"), strict=True)]
+    observed = df.observe(observation, F.count(F.lit(1)).alias("rows"), *sums)
+    observed.write.options(**_WRITING).parquet(path)
+    counted = observation.get
+    if not counted["rows"]:
+        raise InputError(f"there are no rows to stage at {path.rpartition('/')[0]}")
+    return int(counted["rows"]), f"{int(counted['low']):024x}{int(counted['high']):024x}"
+
+
+def _shards(spark: SparkSession, path: str, folder: str) -> tuple[Shard, ...]:
+    """The shards in a folder, as their own footers say."""
+
+    def footers(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            described = [_described(file, folder) for file in batch.column(0).to_pylist()]
+            yield pa.RecordBatch.from_pydict({"shard": pa.array(described, pa.string())})
+
+    files = list_files(spark, f"{path}/{folder}", suffixes=(".parquet",)).select("path")
+    found = [Shard.of(json.loads(row["shard"])) for row in files.mapInArrow(footers, "shard string").collect()]
+    # An empty partition leaves an empty file.
+    return tuple(sorted((shard for shard in found if shard.rows), key=lambda shard: shard.name))
+
+
+def _described(file: str, folder: str) -> str:
+    with Storage().open(file, whole=False) as opened:
+        footer = pq.read_metadata(opened)
+        size = opened.seek(0, 2)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    shard = Shard(
+        name=f"{folder}/{file.rpartition('/')[2]}",
+        rows=footer.num_rows,
+        bytes=size,
+        raw_bytes=sum(group.total_byte_size for group in groups),
+        row_groups=tuple(group.num_rows for group in groups),
+    )
+    return json.dumps(asdict(shard))
+
+
+# What one worker does, since the storage of the executors may not be the driver's (Spark Connect).
+
+
+def _on_a_worker(spark: SparkSession, work: Callable[[], Any]) -> Any:
+    """Calls `work` in one task; what it returns (as JSON) comes back, what it raises of ours is raised here."""
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            try:
+                said = {"result": work()}
+            except BrightsparkError as error:
+                said = {"error": one_line(error, limit=2_000)}
+            yield pa.RecordBatch.from_pydict({"said": pa.array([json.dumps(said)])})
+
+    (row,) = spark.range(0, 1, 1, 1).mapInArrow(run, "said string").collect()
+    said = json.loads(row["said"])
+    if "error" in said:
+        raise InputError(said["error"])
+    return said["result"]
+
+
+def _staged(path: str) -> dict[str, Any] | None:
+    manifest = read_manifest(path)
+    if manifest is None:
+        return None
+    return {"rows": manifest.rows, "folder": manifest.shards[0].name.partition("/")[0]}
+
+
+def _finish(manifest: Manifest) -> None:
+    write_manifest(manifest)
+
+
+def _forget(spark: SparkSession, folder: str) -> None:
+    """Removes a folder that nothing leads to any more; where that fails, the log says so."""
+    try:
+        _on_a_worker(spark, partial(remove_folder, folder))
+    except Exception as error:
+        _log.warning("%s is not needed any more, but could not be removed: %s", folder, one_line(error))
