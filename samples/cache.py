@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,3 +38,17 @@ def staging(target: Path) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def made(name: str, write: Callable[[Path], None]) -> Path:
+    """The folder `name` in the cache, made by `write` if it is not there yet; `write` makes the folder it is given.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    with locked(name) as target:
+        if not target.is_dir():
+            with staging(target) as folder:
+                write(folder / name)
+                (folder / name).replace(target)
+    return target

