@@ -1,4 +1,4 @@
-"""Image classification on Spark, for any timm model.
+"""Image classification and deep features on Spark, for any timm model.
 
 from brightspark.core.session import session
 from brightspark.vision import ImageClassifierModel, read_images
@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brightspark.core.metrics import classification as evaluate
+    from brightspark.vision.featurizer import ImageFeaturizer
     from brightspark.vision.model import ImageClassifierModel
     from brightspark.vision.read import read_images
-    from brightspark.vision.settings import ImageSettings
+    from brightspark.vision.settings import FeaturizerSettings, ImageSettings
 
 _HOMES = {
+    "FeaturizerSettings": ("brightspark.vision.settings", "FeaturizerSettings"),
     "ImageClassifierModel": ("brightspark.vision.model", "ImageClassifierModel"),
+    "ImageFeaturizer": ("brightspark.vision.featurizer", "ImageFeaturizer"),
     "ImageSettings": ("brightspark.vision.settings", "ImageSettings"),
     "evaluate": ("brightspark.core.metrics", "classification"),
     "read_images": ("brightspark.vision.read", "read_images"),
 }
 
-__all__ = ["ImageClassifierModel", "ImageSettings", "evaluate", "read_images"]
+__all__ = ["FeaturizerSettings", "ImageClassifierModel", "ImageFeaturizer", "ImageSettings", "evaluate", "read_images"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from brightspark.core.errors import InputError, did_you_mean
 from brightspark.core.transform import quoted
-from brightspark.vision.settings import ImageSettings
+from brightspark.vision.settings import PictureSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _NUMBERS = ("byte", "short", "integer", "long", "float", "double")
 
 
-def input_columns(df: DataFrame, settings: ImageSettings) -> tuple[str, ...]:
+def input_columns(df: DataFrame, settings: PictureSettings) -> tuple[str, ...]:
     """The column of images or of their paths, and the one that says which frame, where there is one.
 
     Raises InputError where a column is missing or of a type that cannot be.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brightspark.core.artifact import Artifact, describe, is_artifact, open_artifact
-from brightspark.core.errors import ArtifactError, InputError, did_you_mean
+from brightspark.core.artifact import Artifact
+from brightspark.core.errors import InputError
+from brightspark.core.features import to_vector
 from brightspark.core.model import ScoringModel
 from brightspark.core.transform import quoted
 from brightspark.vision.columns import input_columns
 from brightspark.vision.labels import read_labels
+from brightspark.vision.pretrained import describe_weights, find_weights
 from brightspark.vision.settings import ImageSettings, answer_type
 
 if TYPE_CHECKING:
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation
 
 KIND = "image-classifier"
-FILES = ("config.json", "model.safetensors")
 
 
 class ImageClassifierModel(ScoringModel[ImageSettings]):
@@ -50,14 +52,9 @@ class ImageClassifierModel(ScoringModel[ImageSettings]):
 
         Raises ArtifactError where there are no safetensors in it, InputError for a name that nobody knows.
         """
-        address = name.removeprefix("local-dir:").removeprefix("file://")
-        if "://" in address or is_artifact(address):
-            artifact = open_artifact(address, kind=KIND)
-            return cls(artifact, **{**artifact.settings, **settings})
-        folder = Path(address).expanduser()
-        if not folder.is_dir():
-            folder = _from_hub(name)
-        return cls(timm_artifact(folder), **settings)
+        found = find_weights(name, kind=KIND)
+        artifact = timm_artifact(found) if isinstance(found, Path) else found
+        return cls(artifact, **{**artifact.settings, **settings})
 
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:
         """The column that holds images or their paths and, where there is one, that which says which frame."""
@@ -91,14 +88,9 @@ class ImageClassifierModel(ScoringModel[ImageSettings]):
         vector = self.settings.probability_vector_col
         if not vector:
             return scored
-        from pyspark.ml.functions import array_to_vector
-        from pyspark.sql import functions as F
-
         if vector in scored.columns:
             raise InputError(f"the table has a column {vector!r} already; drop it, or name another")
-        probability = F.col(quoted(self.settings.probability_col))
-        # array_to_vector fails on null; a failed image has none.
-        return scored.withColumn(vector, F.when(probability.isNotNull(), array_to_vector(probability)))
+        return scored.withColumn(vector, to_vector(quoted(self.settings.probability_col)))
 
 
 def timm_artifact(folder: Path) -> Artifact:
@@ -106,60 +98,9 @@ def timm_artifact(folder: Path) -> Artifact:
 
     Raises ArtifactError where a file is missing or the weights do not fit; pickled weights are not opened.
     """
-    from brightspark.vision.predictor import Preprocessing, load_network
+    from brightspark.vision.network import load_network
+    from brightspark.vision.preprocessing import Preprocessing
 
-    if not (folder / "model.safetensors").exists():
-        pickled = [name for name in ("pytorch_model.bin", "model.pth", "model.pt") if (folder / name).exists()]
-        found = f"only pickled weights ({pickled[0]}), which are not opened" if pickled else "no model.safetensors"
-        raise ArtifactError(
-            f"{folder} has {found}; `brightspark convert {pickled[0] if pickled else 'CHECKPOINT'} --model NAME "
-            "--out FOLDER` makes a folder that works"
-        )
-    artifact = describe(folder, kind=KIND, files=FILES, labels=read_labels(folder))
+    artifact = replace(describe_weights(folder, kind=KIND), labels=read_labels(folder))
     Preprocessing.of(load_network(folder), "cpu")  # what cannot work is found out here, not by every worker
     return artifact
-
-
-def _from_hub(name: str) -> Path:
-    """The local snapshot of a hub's repository, from the hub's own cache where it is there."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    repository = _repository(name)
-    try:
-        return Path(snapshot_download(repository, allow_patterns=list(FILES)))
-    except HFValidationError as error:
-        raise InputError(f"{name!r} is no folder here, and no name that a hub can have: {error}") from error
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{name!r} is no folder here, and {repository!r} is not in the hub's cache while the hub cannot be reached"
-        ) from error
-    except HfHubHTTPError as error:
-        raise InputError(f"{name!r} is no folder here, and the hub refuses {repository!r}: {error}") from error
-
-
-def _repository(name: str) -> str:
-    """The hub's repository that a name of timm stands for."""
-    import timm
-
-    plain = name.removeprefix("hf-hub:").removeprefix("hf_hub:")
-    if "/" in plain:
-        return plain
-    try:
-        config = timm.models.get_pretrained_cfg(plain, allow_unregistered=True)
-    except RuntimeError:  # the architecture has no weights of that tag
-        config = None
-    if config is None or not config.hf_hub_id:
-        raise InputError(f"{name!r} is no folder here, and timm has no weights of that name on the hub; {_near(plain)}")
-    hub_id = str(config.hf_hub_id)
-    return f"{hub_id}{config.architecture}.{config.tag}" if hub_id.endswith("/") else hub_id
-
-
-def _near(name: str) -> str:
-    """The nearest names of weights; the nearest architectures to a name that has no tag."""
-    import timm
-
-    weights = [known for known in timm.list_models(pretrained=True) if timm.models.get_pretrained_cfg(known).hf_hub_id]
-    known = weights if "." in name else sorted({name.partition(".")[0] for name in weights})
-    hint = did_you_mean(name, known)
-    return hint if hint.startswith("did") else "timm.list_models(pretrained=True) lists them"

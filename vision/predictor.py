@@ -1,35 +1,58 @@
-"""Image classification as the engine needs it: a timm network and its own preprocessing. Knows torch, no Spark."""
+"""Classes and features of images as the engine needs them: a timm network and its own preprocessing. Knows no Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
+import pyarrow as pa
 import torch
-from PIL.Image import Image
-from safetensors.torch import load_file
-from timm.data import create_transform, resolve_model_data_config
-from torchvision.transforms import Compose  # type: ignore[import-untyped]
 
-from brightspark.core.errors import ArtifactError, InputError
-from brightspark.core.predictor import Predictor, Record, Work
+from brightspark.core.predictor import Answer, Predictor, Record, Work
 from brightspark.vision import labels
-from brightspark.vision.images import Picture
-from brightspark.vision.settings import ImageSettings, answer_type
+from brightspark.vision.network import load_network, pooled_features
+from brightspark.vision.preprocessing import Preprocessing
+from brightspark.vision.settings import FEATURES, FeaturizerSettings, ImageSettings, PictureSettings, answer_type
 from brightspark.vision.sources import open_picture
-
-WEIGHTS = "model.safetensors"
-MODES = {1: "L", 3: "RGB"}  # Pillow's names for so many channels
 
 
 def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
-    """The predictor over a folder in timm's layout; its column is `path` (string) or `content` (binary)."""
+    """The classifier over a folder in timm's layout; its column is `path` (string) or `content` (binary)."""
     network = load_network(folder).to(device)
     names = labels.read_labels(folder)
+
+    def predict(batch: torch.Tensor) -> Sequence[Answer]:
+        probabilities = network(batch).float().softmax(dim=1).cpu().numpy()
+        if np.isnan(probabilities).any():
+            raise ArithmeticError("the network's answer is not a number")
+        return [_answer(row, names, settings.top_k) for row in probabilities]
+
+    return _predictor(network, device, settings, answer_type(settings), predict)
+
+
+def load_features(folder: Path, device: str, settings: FeaturizerSettings) -> Predictor:
+    """The featurizer over a folder in timm's layout, with a classifier or without."""
+    network = load_network(folder).to(device)
+
+    def predict(batch: torch.Tensor) -> Sequence[Answer]:
+        features = pooled_features(network, batch).float().cpu().numpy()
+        if not np.isfinite(features).all():
+            raise ArithmeticError("the network's features are not finite numbers")
+        return [{"features": row} for row in features]
+
+    return _predictor(network, device, settings, FEATURES, predict)
+
+
+def _predictor(
+    network: torch.nn.Module,
+    device: str,
+    settings: PictureSettings,
+    answers: pa.StructType,
+    predict: Callable[[torch.Tensor], Sequence[Answer]],
+) -> Predictor:
+    """What every network over images shares: a record is one picture, fitted to the network's size."""
     prepare = Preprocessing.of(network, device)
 
     def split(record: Record, work: Work) -> Iterator[Any]:
@@ -40,126 +63,15 @@ def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
             fitted = prepare.fit(picture.decode(prepare.mode))
         yield fitted  # the room is given back before: whoever takes the piece may keep the generator waiting
 
-    def predict(batch: torch.Tensor) -> Sequence[dict[str, Any]]:
-        probabilities = network(batch).float().softmax(dim=1).cpu().numpy()
-        if np.isnan(probabilities).any():
-            raise ArithmeticError("the network's answer is not a number")
-        return [_answer(row, names, settings.top_k) for row in probabilities]
-
     return Predictor(
         columns=(settings.input_col or "path",),
-        answer_type=answer_type(settings),
+        answer_type=answers,
         split=split,
         prepare=prepare.batch,
         predict=predict,
         batch_cost=settings.batch_size,
         module=network,
     )
-
-
-def load_network(folder: Path) -> torch.nn.Module:
-    """timm's network with the folder's weights, which stay mapped from the file and are shared between workers.
-
-    Raises ArtifactError where the weights do not fit the architecture.
-    """
-    name = f"local-dir:{folder}"
-    weights = load_file(folder / WEIGHTS)
-    # First without memory of its own, so that the mapped tensors take the place of its parameters. An architecture
-    # with buffers that it computes and does not store needs real memory for a moment.
-    for device in ("meta", "cpu"):
-        try:
-            with torch.device(device):
-                network = timm.create_model(name)
-            network.load_state_dict(weights, assign=True)
-        except (RuntimeError, NotImplementedError):
-            continue
-        if not any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
-            return _frozen(network)
-    try:  # timm translates the names of some foreign checkpoints
-        return _frozen(timm.create_model(name, pretrained=True))
-    except RuntimeError as error:
-        raise ArtifactError(f"the weights in {folder} do not fit its config.json: {error}") from error
-
-
-def _frozen(network: torch.nn.Module) -> torch.nn.Module:
-    """The network for inference: in float32 as in timm, also where its weights are stored in half precision."""
-    return network.float().requires_grad_(False).eval()
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """The model's own evaluation preprocessing: timm's transform up to 8-bit pixels, the arithmetic on the device."""
-
-    resize: Any
-    """timm's transform of a Pillow image to the size that the network takes."""
-
-    scale_size: tuple[int, int]
-    """Height and width to which the transform scales an image, before it crops."""
-
-    crop_mode: str
-    """timm's: `squash` scales to just that size, `border` to fit into it, `center` to fill it."""
-
-    mode: str
-    """Pillow's name for the network's channels: RGB, or L for one."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    @classmethod
-    def of(cls, network: torch.nn.Module, device: str) -> Preprocessing:
-        """The preprocessing that the network's configuration names: size, crop, interpolation, mean and std.
-
-        Raises ArtifactError for a network of neither one channel nor three.
-        """
-        config = resolve_model_data_config(network)
-        channels, height, width = config["input_size"]
-        if channels not in MODES:
-            raise ArtifactError(f"the network takes {channels} channels; images have 3 (RGB), or 1 (grey)")
-        return cls(
-            # The last step would make a tensor, channels first: networks are faster with channels last.
-            resize=Compose(create_transform(**config, is_training=False, normalize=False).transforms[:-1]),
-            scale_size=(int(height / config["crop_pct"]), int(width / config["crop_pct"])),
-            crop_mode=config["crop_mode"],
-            mode=MODES[channels],
-            mean=torch.tensor(config["mean"], device=device),
-            std=torch.tensor(config["std"], device=device),
-        )
-
-    def decoded_bytes(self, picture: Picture, max_pixels: int) -> int:
-        """What decoding and resizing a picture takes: it decoded, and it again scaled to the model's size.
-
-        Raises InputError for one so narrow that scaling it to the model's size would take more than `max_pixels`.
-        """
-        width, height = picture.size
-        scaled = self._scaled_pixels(width, height)
-        if scaled > max_pixels:
-            raise InputError(
-                f"the image has {width}×{height} pixels: scaled to the model's size it would have {scaled:,}, more "
-                f"than the {max_pixels:,} that are allowed"
-            )
-        return picture.pixel_bytes * width * height + 3 * scaled
-
-    def _scaled_pixels(self, width: int, height: int) -> int:
-        if self.crop_mode == "squash":
-            return self.scale_size[0] * self.scale_size[1]
-        ratios = (self.scale_size[0] / height, self.scale_size[1] / width)
-        ratio = min(ratios) if self.crop_mode == "border" else max(ratios)
-        return int(width * height * ratio**2)
-
-    def fit(self, image: Image) -> np.ndarray[Any, Any]:
-        """An image as the model's input size: uint8, height × width × channels."""
-        return np.asarray(self.resize(image))
-
-    def batch(self, pieces: Sequence[np.ndarray[Any, Any]]) -> torch.Tensor:
-        """Images as the network eats them: float32, normalised, channels last in memory."""
-        stacked = np.stack(pieces)
-        count, height, width = stacked.shape[:3]
-        pixels = torch.from_numpy(stacked).to(self.mean.device, non_blocking=True)
-        # A whole row of pixels at a time is many times faster than three channels at a time. In timm's order of
-        # operations, so that the result is timm's to the last bit.
-        rows = pixels.to(torch.float32).view(count, height, -1)
-        rows.div_(255).sub_(self.mean.repeat(width)).div_(self.std.repeat(width))
-        return rows.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
 def _answer(probabilities: np.ndarray[Any, Any], names: Sequence[str], top_k: int) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""The settings of image classification, and the shape of its answers. Knows neither torch nor Spark."""
+"""The settings of models over images, and the shape of their answers. Knows neither torch nor Spark."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,9 +14,12 @@ from brightspark.core.settings import ScoringSettings
 PILLOW_MAX_PIXELS = 89_478_485  # above it Pillow warns of a decompression bomb; it refuses twice as many
 
 
+FEATURES = pa.struct([("features", pa.list_(pa.float32()))])
+
+
 @dataclass(frozen=True, kw_only=True)
-class ImageSettings(ScoringSettings):
-    """How an ImageClassifierModel reads images and words its answers."""
+class PictureSettings(ScoringSettings):
+    """How any model over images reads them."""
 
     batch_size: Annotated[int, "images in a batch"] = 32
     input_col: Annotated[
@@ -29,9 +33,23 @@ class ImageSettings(ScoringSettings):
     window: Annotated[
         tuple[float, float] | None, "centre and width of the grey values of DICOM files; by default each file's own"
     ] = None
+    error_col: Annotated[str, "column for the reason why an image has no answer"] = "error"
+    max_pixels: Annotated[int, "an image with more pixels is an error, before it is decoded"] = PILLOW_MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.max_pixels <= 2 * PILLOW_MAX_PIXELS:
+            raise SettingError(
+                f"max_pixels={self.max_pixels:,} must be between 1 and {2 * PILLOW_MAX_PIXELS:,}, where Pillow stops"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(PictureSettings):
+    """How an ImageClassifierModel reads images and words its answers."""
+
     prediction_col: Annotated[str, "column for the likeliest label's name"] = "prediction"
     probability_col: Annotated[str, "column for the probabilities, in the order of the model's labels"] = "probability"
-    error_col: Annotated[str, "column for the reason why an image has no answer"] = "error"
     top_k: Annotated[int, "how many of the likeliest labels to add, with their probabilities; 0 for none"] = 0
     top_col: Annotated[str, "column for the likeliest labels, if top_k asks for them"] = "top"
     prediction_index_col: Annotated[
@@ -40,24 +58,34 @@ class ImageSettings(ScoringSettings):
     probability_vector_col: Annotated[
         str | None, "column for the probabilities as a Spark ML vector, for Spark's own evaluators; none by default"
     ] = None
-    max_pixels: Annotated[int, "an image with more pixels is an error, before it is decoded"] = PILLOW_MAX_PIXELS
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.top_k < 0:
             raise SettingError(f"top_k={self.top_k} must not be negative")
-        if not 1 <= self.max_pixels <= 2 * PILLOW_MAX_PIXELS:
-            raise SettingError(
-                f"max_pixels={self.max_pixels:,} must be between 1 and {2 * PILLOW_MAX_PIXELS:,}, where Pillow stops"
-            )
         names = [self.prediction_col, self.probability_col, self.error_col, self.top_col]
         names += [name for name in (self.prediction_index_col, self.probability_vector_col) if name]
-        if len(set(names)) < len(names):
-            raise SettingError(f"two answer columns have the same name: {', '.join(names)}")
+        _check_different(names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturizerSettings(PictureSettings):
+    """How an ImageFeaturizer reads images and names its answers."""
+
+    features_col: Annotated[str, "column for the features, a Spark ML vector"] = "features"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_different([self.features_col, self.error_col])
+
+
+def _check_different(columns: Sequence[str]) -> None:
+    if len(set(columns)) < len(columns):
+        raise SettingError(f"two answer columns have the same name: {', '.join(columns)}")
 
 
 def answer_type(settings: ImageSettings) -> pa.StructType:
-    """An answer's fields in Arrow: prediction, prediction_index, probability, and `top` where it is asked for."""
+    """A classifier's answer in Arrow: prediction, prediction_index, probability, and `top` where it is asked for."""
     fields = [
         ("prediction", pa.string()),
         ("prediction_index", pa.float64()),

@@ -11,11 +11,11 @@ from brightspark.core.errors import InputError
 from brightspark.core.predictor import Record, Work
 from brightspark.vision import dicom, images, video
 from brightspark.vision.images import Picture
-from brightspark.vision.settings import ImageSettings
+from brightspark.vision.settings import PictureSettings
 
 
 @contextmanager
-def open_picture(record: Record, work: Work, settings: ImageSettings) -> Iterator[Picture]:
+def open_picture(record: Record, work: Work, settings: PictureSettings) -> Iterator[Picture]:
     """The picture that a record names: its first column holds a path or bytes, its second, if any, says which frame.
 
     A path that ends like a video is one; else the file's first bytes tell what it is, whatever its name says.
@@ -33,7 +33,7 @@ def open_picture(record: Record, work: Work, settings: ImageSettings) -> Iterato
         yield _in_file(file, moment, settings)
 
 
-def _in_file(file: BinaryIO, frame: Any, settings: ImageSettings) -> Picture:
+def _in_file(file: BinaryIO, frame: Any, settings: PictureSettings) -> Picture:
     if dicom.is_dicom(file):
         return dicom.open_frame(file, frame, max_pixels=settings.max_pixels, window=settings.window)
     return images.open_still(file, max_pixels=settings.max_pixels)

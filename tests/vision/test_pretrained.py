@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from brightspark.core.errors import ArtifactError, InputError, SettingError
 from brightspark.vision import ImageClassifierModel
-from brightspark.vision.model import FILES
-from brightspark.vision.predictor import load_network
+from brightspark.vision.network import load_network
+from brightspark.vision.pretrained import FILES
 from tests.vision.networks import LABELS, configure, plain_timm, save_network
 from tests.vision.pictures import picture
 

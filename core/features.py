@@ -1,0 +1,151 @@
+"""Deep features for Spark ML's learners: computed once per fit, however often the learner reads its rows.
+
+Spark ML's learners pass over their input many times, and in a plain `Pipeline` every pass runs the network again.
+`FeaturePipeline` runs it once for each row, keeps the vectors while the learner is fitted, and gives a `PipelineModel`:
+
+    from pyspark.ml import Pipeline
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.feature import IndexToString, StringIndexer
+
+    from brightspark.core.features import FeaturePipeline
+    from brightspark.vision import ImageFeaturizer, read_images
+
+    rows = read_images(spark, "s3://bucket/train")  # path, …, label: the folder's name
+    names = StringIndexer(inputCol="label", outputCol="index").fit(rows)
+    learner = Pipeline(stages=[
+        names,
+        LogisticRegression(labelCol="index", predictionCol="predicted_index"),
+        IndexToString(inputCol="predicted_index", outputCol="prediction", labels=names.labels),
+    ])
+    model = FeaturePipeline(ImageFeaturizer.pretrained("resnet18.a1_in1k"), learner).fit(rows)
+    model.transform(read_images(spark, "s3://bucket/new")).select("path", "prediction", "probability", "error")
+
+A row that the featurizer could not read takes no part in fit; `transform` keeps it, with its `error` and nulls for all
+that the learner's model adds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from pyspark import StorageLevel
+from pyspark.ml import Estimator, Model, Pipeline, PipelineModel
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.pipeline import PipelineReader
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from brightspark.core.errors import InputError, SettingError
+from brightspark.core.failed_rows import ClearFailed, FillFailed
+from brightspark.core.transform import quoted
+
+if TYPE_CHECKING:
+    from pyspark.ml.pipeline import PipelineStage
+    from pyspark.sql import DataFrame
+
+REASONS_SHOWN = 3
+
+_log = logging.getLogger(__name__)
+
+
+class FeaturePipeline(Pipeline):
+    """A Pipeline of a featurizer and a learner whose `fit` runs the featurizer once for each row.
+
+    `featurizer` is a Model with the settings `features_col` and `error_col`, such as `ImageFeaturizer`. `learner` is
+    any Estimator that reads the features: one of Spark ML's, a `Pipeline` of them, a `CrossValidator` over one.
+
+    `fit` returns a `PipelineModel` of four stages: the featurizer, `FillFailed`, the learner's fitted model and
+    `ClearFailed`; the two others keep rows without features away from the model, which would fail on them. While the
+    learner is fitted, the rows are persisted (MEMORY_AND_DISK) with all their columns but the binary ones. Rows that
+    fail are left out, counted, and logged as a warning; where every row fails, InputError is raised.
+
+    To search the learner's settings, put the `CrossValidator` inside, as the learner: outside, it computes the
+    features for each of its fits. What reads the training rows after `fit`, such as a Spark model's `summary`,
+    computes them again.
+    """
+
+    def __init__(self, featurizer: Model, learner: Estimator[Any]) -> None:
+        super().__init__(stages=_checked(featurizer, learner))
+
+    def _fit(self, dataset: DataFrame) -> PipelineModel:
+        featurizer, learner = _checked(*self.getStages())
+        settings = cast(Any, featurizer).settings
+        features, error = settings.features_col, settings.error_col
+        with _persisted(_without_binary(featurizer.transform(dataset))) as rows:
+            _report_failures(rows, error)
+            usable = rows.filter(F.col(quoted(error)).isNull())
+            first = usable.select(quoted(features)).first()
+            assert first is not None, "there are no failures, and no rows"
+            fill = FillFailed(features_col=features, size=first[0].size)
+            model = cast("Estimator[Any]", learner).fit(fill.transform(usable))
+            added = [name for name in model.transform(fill.transform(usable)).columns if name not in rows.columns]
+        clear = ClearFailed(error_col=error, answer_cols=[features, *added])
+        return PipelineModel([featurizer, fill, model, clear])
+
+    @classmethod
+    def read(cls) -> PipelineReader:
+        """Spark ML's reader: `load(path)`."""
+        return _Reader(cls)
+
+
+class _Reader(PipelineReader):
+    def load(self, path: str) -> FeaturePipeline:
+        read = super().load(path)
+        return FeaturePipeline(*read.getStages())._resetUid(read.uid)  # type: ignore[arg-type]
+
+
+def to_vector(array: str) -> Column:
+    """A column of numbers in an array as a Spark ML dense vector; null where the array is null."""
+    # array_to_vector fails on null.
+    return F.when(F.col(array).isNotNull(), array_to_vector(F.col(array)))
+
+
+def _checked(featurizer: PipelineStage, learner: PipelineStage) -> list[PipelineStage]:
+    """Both stages; raises SettingError where one is not what its place needs."""
+    settings = getattr(featurizer, "settings", None)
+    if not isinstance(featurizer, Model) or not hasattr(settings, "features_col") or not hasattr(settings, "error_col"):
+        raise SettingError(
+            f"{featurizer!r} is no featurizer: a Model with the settings features_col and error_col, such as "
+            "ImageFeaturizer.pretrained(…)"
+        )
+    if not isinstance(learner, Estimator):
+        raise SettingError(f"{learner!r} has no fit; give an Estimator, such as LogisticRegression(labelCol=…)")
+    return [featurizer, learner]
+
+
+def _without_binary(df: DataFrame) -> DataFrame:
+    """The columns that a learner can use: images in bytes would fill the memory that the features are to have."""
+    return df.drop(*[field.name for field in df.schema if field.dataType.typeName() == "binary"])
+
+
+@contextmanager
+def _persisted(df: DataFrame) -> Iterator[DataFrame]:
+    held = df.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield held
+    finally:
+        held.unpersist()
+
+
+def _report_failures(rows: DataFrame, error: str) -> None:
+    """Logs how many rows failed, and why; raises InputError where none has features.
+
+    The first action on the rows: it computes the features.
+    """
+    reason = F.col(quoted(error))
+    counted = rows.agg(F.count("*").alias("rows"), F.count(reason).alias("failed")).first()
+    assert counted is not None
+    total, failed = counted["rows"], counted["failed"]
+    if total == 0:
+        raise InputError("the table has no rows: there is nothing to learn from")
+    if failed == 0:
+        return
+    reasons = rows.filter(reason.isNotNull()).groupBy(reason.alias("reason")).count()
+    commonest = reasons.orderBy(F.desc("count"), "reason").limit(REASONS_SHOWN).collect()
+    listed = "; ".join(f"{row['count']:,} × {row['reason']}" for row in commonest)
+    if failed == total:
+        raise InputError(f"none of the {total:,} rows has features. The commonest reasons: {listed}")
+    _log.warning("%s of %s rows have no features and are left out of fit: %s", f"{failed:,}", f"{total:,}", listed)

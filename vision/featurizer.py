@@ -1,0 +1,106 @@
+"""Deep features of images on Spark: a pyspark.ml Model that adds them as a vector, for Spark ML's own learners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brightspark.core.artifact import Artifact
+from brightspark.core.errors import ArtifactError
+from brightspark.core.features import to_vector
+from brightspark.core.model import ScoringModel
+from brightspark.core.transform import quoted
+from brightspark.vision import model as classifier
+from brightspark.vision.columns import input_columns
+from brightspark.vision.pretrained import describe_weights, find_weights
+from brightspark.vision.settings import FEATURES, FeaturizerSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, Observation
+
+KIND = "image-featurizer"
+
+
+class ImageFeaturizer(ScoringModel[FeaturizerSettings]):
+    """Turns images into the pooled features of any network that timm knows, with a classifier or without one.
+
+    Reads what an `ImageClassifierModel` reads. `transform` keeps every row and column and adds
+
+    - `features`: a dense Spark ML vector, timm's features before the classifier,
+    - `error`: string, why an image has no features, else null; an image that fails keeps its row.
+
+    Spark ML's learners read their rows many times, and a plain `Pipeline` computes the features each time:
+    `brightspark.core.features.FeaturePipeline` computes them once.
+    Settings are those of `brightspark.vision.settings.FeaturizerSettings`.
+    """
+
+    kind = KIND
+    loader = "brightspark.vision.predictor:load_features"
+    Settings = FeaturizerSettings
+
+    @classmethod
+    def pretrained(cls, name: str, **settings: Any) -> ImageFeaturizer:
+        """A featurizer with ready-made weights.
+
+        `name` is what `ImageClassifierModel.pretrained` takes: a name of timm, a repository of the hub, a local folder
+        in timm's layout, or the artifact of a featurizer or of a classifier, whose reading of images it takes over.
+
+        Raises ArtifactError where there are no safetensors in it, or the network has no pooled features; InputError
+        for a name that nobody knows.
+        """
+        found = find_weights(name)
+        artifact = timm_artifact(found) if isinstance(found, Path) else _of_classifier(found)
+        return cls(artifact, **{**artifact.settings, **settings})
+
+    def input_columns(self, df: DataFrame) -> tuple[str, ...]:
+        """The column that holds images or their paths and, where there is one, that which says which frame."""
+        return input_columns(df, self.settings)
+
+    def answer_type(self) -> pa.StructType:
+        """An array of float32."""
+        return FEATURES
+
+    def outputs(self) -> Mapping[str, str]:
+        """The columns named by the settings."""
+        return {self.settings.features_col: "answer.features", self.settings.error_col: "error"}
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        return self._as_vector(super()._transform(dataset))
+
+    def measure(self, df: DataFrame) -> tuple[DataFrame, Observation]:
+        """`transform`, and an observation that holds what it took once the first action is done."""
+        scored, observation = super().measure(df)
+        return self._as_vector(scored), observation
+
+    def _as_vector(self, scored: DataFrame) -> DataFrame:
+        name = self.settings.features_col
+        return scored.withColumns({name: to_vector(quoted(name)).alias(name, metadata=self._metadata())})
+
+
+def timm_artifact(folder: Path) -> Artifact:
+    """An artifact over a folder in timm's `local-dir:` layout.
+
+    Raises ArtifactError where a file is missing, the weights do not fit, or the network has no pooled features.
+    """
+    from brightspark.vision.network import check_pooled, load_network
+    from brightspark.vision.preprocessing import Preprocessing
+
+    artifact = describe_weights(folder, kind=KIND)
+    network = load_network(folder)
+    Preprocessing.of(network, "cpu")  # what cannot work is found out here, not by every worker
+    check_pooled(network)
+    return artifact
+
+
+def _of_classifier(artifact: Artifact) -> Artifact:
+    """A featurizer's artifact as it is; a classifier's with the settings that both have."""
+    if artifact.kind == KIND:
+        return artifact
+    if artifact.kind != classifier.KIND:
+        raise ArtifactError(f"{artifact.address} is a {artifact.kind!r}: it has no network over images")
+    shared = {declared.name for declared in fields(FeaturizerSettings)}
+    kept = {name: value for name, value in artifact.settings.items() if name in shared}
+    return replace(artifact, kind=KIND, labels=(), settings=kept)
