@@ -19,6 +19,8 @@ ARROW_BATCH_ROWS = 1_000
 ARROW_BATCH_BYTES = 64 << 20  # images of 5 MB by the ten thousand (Spark's default rows) would not fit into a worker
 TASKS_PER_CORE = 4  # partitions of a listing or a shuffle: enough for even ends, few enough to stay cheap
 
+JAVA_ADVICE = "Spark runs on Java 17 or 21: `apt-get install openjdk-17-jre-headless`, or set JAVA_HOME to one"
+
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 
 # A launcher (spark-submit, a notebook on a cluster, Spark Connect) has chosen the session: nothing is to be set here.
@@ -34,21 +36,35 @@ def session(app: str = "brightspark", **conf: str) -> SparkSession:
 
     Raises SetupError where there is no Java that Spark can run on.
     """
-    from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
-    try:
-        return SparkSession.active()  # in any thread; the builder would change the configuration of a session it finds
-    except PySparkRuntimeError:
-        pass
+    found = active()
+    if found is not None:
+        return found  # the builder would change the configuration of a session it finds
     builder = SparkSession.builder.appName(app)
-    if not any(name in os.environ for name in _LAUNCHED):
+    if not launched():
         check_java()
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         for name, value in {**local_conf(), **conf}.items():
             builder = builder.config(name, value)
     return builder.getOrCreate()
+
+
+def active() -> SparkSession | None:
+    """The active session of this process, in whichever thread it was made."""
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    try:
+        return SparkSession.active()
+    except PySparkRuntimeError:
+        return None
+
+
+def launched() -> bool:
+    """Whether a launcher has chosen the session, and with it Java, the master and the workers' Python."""
+    return any(name in os.environ for name in _LAUNCHED)
 
 
 def local_conf(cores: int | None = None) -> dict[str, str]:
@@ -85,18 +101,21 @@ def memory_bytes() -> int:
     return min(machine, int(limit)) if limit.isdigit() else machine
 
 
-def check_java() -> None:
-    """Raises SetupError where no Java 17 or newer is found, with what to install."""
+def check_java() -> str:
+    """The Java that Spark will run on, as it names itself: `openjdk version "17.0.15" 2025-04-15`.
+
+    Raises SetupError where no Java 17 or newer is found, with what to install.
+    """
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    advice = "Spark runs on Java 17 or 21: `apt-get install openjdk-17-jre-headless`, or set JAVA_HOME to one"
     if java is None or not Path(java).exists():
-        raise SetupError(f"no Java was found{f' at JAVA_HOME={home}' if home else ''}. {advice}")
+        raise SetupError(f"no Java was found{f' at JAVA_HOME={home}' if home else ''}. {JAVA_ADVICE}")
     try:
         said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     except OSError as error:
-        raise SetupError(f"{java} cannot be run ({error.strerror}). {advice}") from error
+        raise SetupError(f"{java} cannot be run ({error.strerror}). {JAVA_ADVICE}") from error
     match = re.search(r'version "(\d+)', said)
     if match is None or int(match.group(1)) < 17:
         found = said.splitlines()[0] if said else "it says nothing"
-        raise SetupError(f"{java} is too old for Spark ({found}). {advice}")
+        raise SetupError(f"{java} is too old for Spark ({found}). {JAVA_ADVICE}")
+    return next(line for line in said.splitlines() if match.group() in line)  # not always the first: JAVA_TOOL_OPTIONS
