@@ -29,8 +29,15 @@ def open_picture(record: Record, work: Work, settings: PictureSettings) -> Itera
         with video.open_frame(source, moment, work.open, max_pixels=settings.max_pixels) as picture:
             yield picture
         return
-    with io.BytesIO(source) if isinstance(source, bytes) else work.open(source) as file:
+    with _opened(source, work) as file:
         yield _in_file(file, moment, settings)
+
+
+def _opened(source: str | bytes, work: Work) -> BinaryIO:
+    """A DICOM's frame is read by itself, so that it does not matter how large the file is."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    return work.open(source, whole=not source.lower().endswith(dicom.SUFFIXES))
 
 
 def _in_file(file: BinaryIO, frame: Any, settings: PictureSettings) -> Picture:

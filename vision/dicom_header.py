@@ -1,0 +1,158 @@
+"""What a DICOM file says of itself before its pixels. Knows pydicom."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from pydicom import Dataset
+from pydicom.filereader import read_dataset, read_partial, read_preamble
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from brightspark.core.errors import InputError, one_line
+
+# pydicom says each oddity of each file twice, as a warning and into its log; a record's own reason is in `error`.
+# For the whole process, since files are read in several threads and warnings.catch_warnings is not for those.
+warnings.filterwarnings("ignore", module=r"pydicom\b")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+MAX_INFLATED_BYTES = 256 << 20  # of a deflated data set; a few kB could become terabytes
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_PLAIN = b"1.2.840.10008.1.2.1\0\0\0"  # the transfer syntax of what a deflated data set holds, of the same length
+_META_BYTES = 2048  # the transfer syntax is among the file's first few hundred bytes
+
+_PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+
+FRAME_TAGS = tuple(
+    Tag(keyword)
+    for keyword in (
+        "SOPClassUID", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
+        "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+        "WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "RescaleIntercept", "RescaleSlope",
+        "ModalityLUTSequence", "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
+        "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
+        "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
+        "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData",
+        "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ExtendedOffsetTable",
+        "ExtendedOffsetTableLengths",
+    )
+)  # fmt: skip
+"""All that showing a frame asks for; a header's other elements are skipped, however large they are."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A data set up to its pixels, and where those are."""
+
+    dataset: Dataset
+    syntax: UID
+    file: BinaryIO
+    """Where the pixels are read from: the file, or its inflated data set."""
+    pixels: str | None
+    """The keyword of the element that holds the pixels; None where there is none."""
+    pixels_at: int
+    pixels_length: int | None
+    """Bytes; None where they come in fragments."""
+    pixels_type: str | None
+    """The value representation, where the file names it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height. Raises InputError for a data set that is no picture."""
+        if self.pixels is None or "Rows" not in self.dataset or "Columns" not in self.dataset:
+            raise InputError(self._no_picture())
+        return self.number("Columns"), self.number("Rows")
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are; a file that does not say so has one."""
+        stated = self.dataset.get("NumberOfFrames")
+        return 1 if stated in (None, "", 0) else self.number("NumberOfFrames")
+
+    def number(self, keyword: str) -> int:
+        """A whole number above 0. Raises InputError where there is none."""
+        value = self.dataset.get(keyword)
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            number = 0
+        if number < 1:
+            raise InputError(f"the DICOM header's {keyword} is {value!r}; it must be a number from 1")
+        return number
+
+    def _no_picture(self) -> str:
+        meta = getattr(self.dataset, "file_meta", {})
+        kind = self.dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID")
+        named = f"it is {UID(kind).name!r}" if kind else "it does not say what it is"
+        if self.pixels is None and "Rows" in self.dataset:
+            return f"this DICOM file ends before its pixels ({named}): was it cut short?"
+        lacks = "pixels" if self.pixels is None else "Rows and Columns"
+        return f"this DICOM file is no picture: it has no {lacks}; {named}"
+
+
+def read_header(file: BinaryIO, tags: Sequence[BaseTag]) -> Header:
+    """The elements `tags` of a data set, as far as its pixels.
+
+    Raises InputError for what is no DICOM, or damaged before the pixels.
+    """
+    try:
+        return _read_header(_inflated(file), tags)
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # pydicom's parser raises nearly anything for damaged bytes
+        raise InputError(f"the DICOM header cannot be read: {one_line(error)}") from error
+
+
+def _read_header(file: BinaryIO, tags: Sequence[BaseTag]) -> Header:
+    pixels: dict[str, Any] = {}
+
+    def at_pixels(tag: BaseTag, kind: str | None, length: int) -> bool:
+        if tag not in _PIXELS:
+            return False
+        pixels.update(name=_PIXELS[tag], kind=kind, length=None if length == 0xFFFFFFFF else length)
+        return True
+
+    dataset = read_partial(file, at_pixels, force=True, specific_tags=list(tags))
+    implicit, little = dataset.original_encoding
+    stated = dataset.file_meta.get("TransferSyntaxUID")
+    syntax = UID(stated) if stated else _native_syntax(bool(implicit), bool(little))
+    return Header(
+        dataset=dataset,
+        syntax=syntax,
+        file=file,
+        pixels=pixels.get("name"),
+        # pydicom stops before the element: tag and length, and in explicit encodings the type and two bytes more.
+        pixels_at=file.tell() + (8 if pixels.get("kind") is None else 12),
+        pixels_length=pixels.get("length"),
+        pixels_type=pixels.get("kind"),
+    )
+
+
+def _native_syntax(implicit: bool, little: bool) -> UID:
+    """The uncompressed transfer syntax of a file that does not name its own, as pydicom found it to be encoded."""
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _inflated(file: BinaryIO) -> BinaryIO:
+    """The file at its beginning; one with a deflated data set as the plain file that it stands for, in memory."""
+    start = file.read(_META_BYTES)
+    file.seek(0)
+    if _DEFLATED not in start:
+        return file
+    read_preamble(file, force=True)
+    read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, *_: tag >> 16 != 2)
+    meta_bytes = file.tell()
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    data = unpacker.decompress(file.read(MAX_INFLATED_BYTES), MAX_INFLATED_BYTES)
+    if unpacker.unconsumed_tail:
+        raise InputError(f"the deflated DICOM data set has more than the {MAX_INFLATED_BYTES:,} bytes that are allowed")
+    file.seek(0)
+    return io.BytesIO(file.read(meta_bytes).replace(_DEFLATED, _PLAIN) + data)
