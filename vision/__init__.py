@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brightspark.core.metrics import classification as evaluate
+    from brightspark.vision.dicom_files import read_dicom
     from brightspark.vision.featurizer import ImageFeaturizer
     from brightspark.vision.model import ImageClassifierModel
+    from brightspark.vision.moments import read_video
     from brightspark.vision.read import read_images
     from brightspark.vision.settings import FeaturizerSettings, ImageSettings
 
@@ -25,10 +27,21 @@ _HOMES = {
     "ImageFeaturizer": ("brightspark.vision.featurizer", "ImageFeaturizer"),
     "ImageSettings": ("brightspark.vision.settings", "ImageSettings"),
     "evaluate": ("brightspark.core.metrics", "classification"),
+    "read_dicom": ("brightspark.vision.dicom_files", "read_dicom"),
     "read_images": ("brightspark.vision.read", "read_images"),
+    "read_video": ("brightspark.vision.moments", "read_video"),
 }
 
-__all__ = ["FeaturizerSettings", "ImageClassifierModel", "ImageFeaturizer", "ImageSettings", "evaluate", "read_images"]
+__all__ = [
+    "FeaturizerSettings",
+    "ImageClassifierModel",
+    "ImageFeaturizer",
+    "ImageSettings",
+    "evaluate",
+    "read_dicom",
+    "read_images",
+    "read_video",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -62,8 +62,12 @@ def read_images(
             f"{path} has neither a column 'path' nor 'content'; there are {', '.join(map(repr, table.columns))}: "
             "rename the one that holds the images"
         )
-    tasks = partitions(spark)
-    folder = F.lit(path.rstrip("/").rpartition("/")[0] or ".")
+    folder = path.rstrip("/").rpartition("/")[0] or "."
+    return with_whole_paths(table, folder).repartition(partitions(spark), "path")
+
+
+def with_whole_paths(table: DataFrame, folder: str) -> DataFrame:
+    """The table with each relative `path` below `folder`."""
     absolute = F.col("path").rlike("^(/|[A-Za-z][A-Za-z0-9+.-]*:)")
-    whole = F.when(absolute, F.col("path")).otherwise(F.concat_ws("/", folder, "path"))
-    return table.withColumn("path", F.when(F.col("path").isNotNull(), whole)).repartition(tasks, "path")
+    whole = F.when(absolute, F.col("path")).otherwise(F.concat_ws("/", F.lit(folder), "path"))
+    return table.withColumn("path", F.when(F.col("path").isNotNull(), whole))
