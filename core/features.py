@@ -40,10 +40,10 @@ from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, SettingError
 from brightspark.core.failed_rows import ClearFailed, FillFailed
+from brightspark.core.learner import check_columns
 from brightspark.core.transform import quoted
 
 if TYPE_CHECKING:
-    from pyspark.ml.pipeline import PipelineStage
     from pyspark.sql import DataFrame
 
 REASONS_SHOWN = 3
@@ -68,20 +68,23 @@ class FeaturePipeline(Pipeline):
     """
 
     def __init__(self, featurizer: Model, learner: Estimator[Any]) -> None:
-        super().__init__(stages=_checked(featurizer, learner))
+        super().__init__(stages=[*_checked(featurizer, learner)])
 
     def _fit(self, dataset: DataFrame) -> PipelineModel:
         featurizer, learner = _checked(*self.getStages())
         settings = cast(Any, featurizer).settings
         features, error = settings.features_col, settings.error_col
-        with _persisted(_without_binary(featurizer.transform(dataset))) as rows:
+        featurized = _without_binary(featurizer.transform(dataset))
+        check_columns(learner, {field.name: field.dataType.typeName() for field in featurized.schema})
+        with _persisted(featurized) as rows:
             _report_failures(rows, error)
-            usable = rows.filter(F.col(quoted(error)).isNull())
+            usable = rows.filter(F.col(quoted(features)).isNotNull())
             first = usable.select(quoted(features)).first()
-            assert first is not None, "there are no failures, and no rows"
+            assert first is not None, "some row has features"
             fill = FillFailed(features_col=features, size=first[0].size)
-            model = cast("Estimator[Any]", learner).fit(fill.transform(usable))
-            added = [name for name in model.transform(fill.transform(usable)).columns if name not in rows.columns]
+            learnable = fill.transform(usable)  # as the model will see rows later; here it fills nothing
+            model = learner.fit(learnable)
+            added = [name for name in model.transform(learnable).columns if name not in learnable.columns]
         clear = ClearFailed(error_col=error, answer_cols=[features, *added])
         return PipelineModel([featurizer, fill, model, clear])
 
@@ -94,7 +97,7 @@ class FeaturePipeline(Pipeline):
 class _Reader(PipelineReader):
     def load(self, path: str) -> FeaturePipeline:
         read = super().load(path)
-        return FeaturePipeline(*read.getStages())._resetUid(read.uid)  # type: ignore[arg-type]
+        return FeaturePipeline(*cast(Any, read.getStages()))._resetUid(read.uid)
 
 
 def to_vector(array: str) -> Column:
@@ -103,7 +106,7 @@ def to_vector(array: str) -> Column:
     return F.when(F.col(array).isNotNull(), array_to_vector(F.col(array)))
 
 
-def _checked(featurizer: PipelineStage, learner: PipelineStage) -> list[PipelineStage]:
+def _checked(featurizer: Any, learner: Any) -> tuple[Model, Estimator[Any]]:
     """Both stages; raises SettingError where one is not what its place needs."""
     settings = getattr(featurizer, "settings", None)
     if not isinstance(featurizer, Model) or not hasattr(settings, "features_col") or not hasattr(settings, "error_col"):
@@ -113,7 +116,7 @@ def _checked(featurizer: PipelineStage, learner: PipelineStage) -> list[Pipeline
         )
     if not isinstance(learner, Estimator):
         raise SettingError(f"{learner!r} has no fit; give an Estimator, such as LogisticRegression(labelCol=…)")
-    return [featurizer, learner]
+    return featurizer, learner
 
 
 def _without_binary(df: DataFrame) -> DataFrame:

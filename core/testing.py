@@ -125,7 +125,9 @@ class SolutionContract:
         )
         rows = bench.model.transform(nulls).collect()
         assert len(rows) == 5
-        assert all(row["error"] and row["prediction"] is None for row in rows)
+        for name, source in bench.model.outputs().items():
+            assert all(row[name] if source == "error" else row[name] is None for row in rows), name
+        assert "error" in bench.model.outputs().values()
 
     def test_every_row_comes_back(self, bench: Bench) -> None:
         """No row is lost or changed, and a broken one says why in one line."""
