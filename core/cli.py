@@ -103,6 +103,20 @@ def convert(
     typer.echo(f"wrote {folder}")
 
 
+@app.command("app")
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on; others than this one reach it from outside.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The port; by default a free one.")] = None,
+    model: Annotated[str | None, typer.Option(help="An artifact, a folder, a hub name, or samples:NAME.")] = None,
+    folder: Annotated[str | None, typer.Option(help="Offer the files below this folder, where the app runs.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Show only this solution; may be given again.")] = None,
+) -> None:
+    """Open the demo app: a page for the browser with one tab per solution."""
+    load("apps", "frame").run_app(host=host, port=port, model=model, folder=folder, only=only or ())
+
+
 def at_terminal() -> bool:
     """Whether a person reads along on stderr."""
     return sys.stderr.isatty()

@@ -16,7 +16,8 @@ assert brightspark.__file__.startswith(sys.argv[1]), brightspark.__file__
 names = [m.name for m in pkgutil.walk_packages(brightspark.__path__, "brightspark.") if not m.name.endswith("__main__")]
 for name in names:
     importlib.import_module(name)
-assert {"brightspark.core.score", "brightspark.vision.model", "brightspark.samples.weights"} <= set(names), names
+wanted = {"core.score", "vision.model", "vision.app", "samples.weights", "apps.frame"}
+assert {f"brightspark.{name}" for name in wanted} <= set(names), names
 print(f"{len(names)} modules imported from the wheel")
 """
 
@@ -30,6 +31,7 @@ def main() -> None:
         names = zipfile.ZipFile(wheel).namelist()
         assert "brightspark/py.typed" in names
         assert "brightspark/core/report.html.jinja" in names
+        assert {"brightspark/apps/page.css", "brightspark/apps/page.js"} <= set(names)
         target = empty / "site"
         install = ["install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
         subprocess.run([sys.executable, "-m", "pip", *install], check=True)

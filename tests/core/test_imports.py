@@ -42,14 +42,16 @@ def test_core_imports_no_solution_and_no_solution_another(part: str) -> None:
     # samples turns a checkpoint into timm's layout by vision's own converter: deliberately, and nothing else.
     allowed = {"core", part} | ({"vision"} if part == "samples" else set())
     if part in SOLUTIONS:
-        allowed.add("samples")
+        allowed |= {"samples", "apps"}
     for file in sorted(PARTS[part].rglob("*.py")):
         assert set(imported(file)) & set(PARTS) <= allowed, file
 
 
-def test_only_demos_use_samples() -> None:
-    users = {file.name for part in SOLUTIONS for file in PARTS[part].rglob("*.py") if "samples" in imported(file)}
-    assert users <= {"demo.py"}
+@pytest.mark.parametrize(("part", "users"), [("samples", ("demo", "app")), ("apps", ("app",))])
+def test_only_demos_and_apps_use_samples_and_only_apps_their_frame(part: str, users: tuple[str, ...]) -> None:
+    files = [file.name for solution in SOLUTIONS for file in PARTS[solution].rglob("*.py") if part in imported(file)]
+    assert files
+    assert all(name.startswith(users) for name in files), files
 
 
 BLOCKED = """

@@ -1,0 +1,90 @@
+"""A real browser without a window, and the app in this process, looked at by way of the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from brightspark.apps.frame import build
+from brightspark.apps.options import Options
+from brightspark.apps.server import start
+from tests.vision.networks import save_network
+from tests.vision.pictures import save_pictures
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+WAIT_MILLISECONDS = 60_000  # for a machine that is busy: Spark's workers start
+
+# Where this process has connected to since the app was built; an audit hook cannot be taken off again.
+connected: list[Any] = []
+sys.addaudithook(lambda event, args: connected.append(args[1]) if event == "socket.connect" else None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is on the PATH")
+    # A browser in a container, as root, has no sandbox. The camera is Chromium's own test picture.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    arguments += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with sync_playwright() as playwright:
+        expect.set_options(timeout=WAIT_MILLISECONDS)
+        opened = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network with seven labels, in timm's layout."""
+    return save_network(tmp_path_factory.mktemp("app") / "network")
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the app may read: `trip`, with 40 pictures and one that is none."""
+    base = tmp_path_factory.mktemp("app") / "base"
+    save_pictures(base / "trip", 40)
+    (base / "trip" / "broken.jpg").write_text("no picture")
+    (base.parent / "secret").mkdir()
+    shutil.copy(base / "trip" / "0000.jpg", base.parent / "secret")
+    return base
+
+
+@pytest.fixture(scope="session")
+def address(network: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, served from this process."""
+    connected.clear()
+    uploads = str(tmp_path_factory.mktemp("uploads"))
+    made = build(["vision"], Options(model=str(network), folder=str(folder)), uploads=uploads)
+    yield start(made, host="127.0.0.1", port=None, warn=pytest.fail)
+    made.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The app in a window of its own. A request to anywhere else, or an error in the page, fails the test."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(WAIT_MILLISECONDS)
+    wrong: list[str] = []
+    context.on("request", lambda request: None if is_local(request.url, address) else wrong.append(request.url))
+    opened = context.new_page()
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.goto(address)
+    opened.get_by_role("button", name="Choose an image").wait_for()
+    yield opened
+    context.close()
+    assert not wrong
+    assert {str(target[0]) for target in connected if isinstance(target, tuple)} <= set(LOOPBACK)
+
+
+def is_local(url: str, address: str) -> bool:
+    return url.startswith((address, "data:", f"blob:{address}"))

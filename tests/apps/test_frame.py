@@ -1,0 +1,105 @@
+"""What stands around the tabs: the command, the options, the server's promises. No browser."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import gradio as gr
+import pyarrow as pa
+import pytest
+
+from brightspark.apps.engine import Engine
+from brightspark.apps.frame import chosen, run_app
+from brightspark.apps.job import MAX_FILES, sent_files
+from brightspark.apps.server import start
+from brightspark.core.errors import InputError, SetupError
+from brightspark.core.predictor import Predictor
+from brightspark.core.score import Scorer
+
+
+@pytest.mark.parametrize("module", ["apps.html", "apps.server", "vision.app"])
+def test_the_examples_in_docstrings_run(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"brightspark.{module}")).failed == 0
+
+
+def test_tabs_are_found_by_name() -> None:
+    assert "vision" in chosen((), None)
+    assert chosen(["vision"], "some-model") == ["vision"]
+    with pytest.raises(InputError, match="did you mean 'vision'"):
+        chosen(["visoin"], None)
+
+
+def test_without_gradio_it_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['gradio'] = None; sys.argv = ['brightspark', 'app'];"
+        "import brightspark.core.cli as cli; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: the app needs gradio: pip install 'brightspark[app]'\n"
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with gr.Blocks(analytics_enabled=False) as page, pytest.raises(SetupError, match="name another by --port"):
+            start(page, host="127.0.0.1", port=taken.getsockname()[1], warn=pytest.fail)
+
+
+def test_listening_for_others_is_warned_of() -> None:
+    said: list[str] = []
+    with gr.Blocks(analytics_enabled=False) as page:
+        pass
+    start(page, host="0.0.0.0", port=None, warn=said.append)
+    page.close()
+    assert len(said) == 1
+    assert "without a password" in said[0]
+
+
+def test_a_model_that_is_none_ends_before_anything_is_served(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"no model\.safetensors"):
+        run_app(host="127.0.0.1", model=str(tmp_path), only=["vision"])
+
+
+def test_too_many_files_are_refused() -> None:
+    with pytest.raises(InputError, match="more than 10,000 files"):
+        sent_files(["x.jpg"] * (MAX_FILES + 1))
+
+
+def test_one_record_at_a_time_from_any_number_of_threads() -> None:
+    busy = threading.Lock()
+
+    def predict(batch: Sequence[int]) -> list[int]:
+        assert busy.acquire(blocking=False), "two threads are in the engine"
+        time.sleep(0.001)
+        busy.release()
+        return [2 * number for number in batch]
+
+    doubles = Predictor(
+        columns=("number",),
+        answer_type=pa.int64(),
+        split=lambda record, work: [record["number"]],
+        prepare=list,
+        predict=predict,
+    )
+    engine = Engine(Scorer(doubles))
+    answers: dict[int, object] = {}
+
+    def ask(number: int) -> None:
+        answers[number] = engine.one({"number": number})[0].answer
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {number: 2 * number for number in range(20)}

@@ -1,0 +1,199 @@
+"""The part of the app's tab on images that sends many of them through Spark, with a bar that moves."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from brightspark.apps import html
+from brightspark.apps.job import Files, Job, files_below, sent_files
+from brightspark.core.cli import worker_error
+from brightspark.core.errors import BrightsparkError, InputError
+from brightspark.core.session import session
+from brightspark.core.storage import absolute
+from brightspark.vision.model import ImageClassifierModel
+from brightspark.vision.read import SUFFIXES
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, Row
+
+PHOTOGRAPHS, UPLOADS, FOLDER = "The example photographs", "Files of this computer", "A folder on the server"
+COLUMNS = ("File", "Prediction", "Probability", "Error")
+SHOWN_ROWS = 500
+
+Update = dict[Any, Any]
+
+
+class Many:
+    """The jobs that the page's visitors have running, and what each of them looks at."""
+
+    def __init__(self, model: ImageClassifierModel, *, folder: str | None, photographs: Path | None) -> None:
+        self.model = model
+        self.folder = absolute(folder).rstrip("/") or "/" if folder else None
+        self.photographs = photographs
+        self._jobs: dict[str, Job] = {}
+
+    @property
+    def sources(self) -> list[str]:
+        """Where images can come from here."""
+        offered = [(PHOTOGRAPHS, self.photographs), (UPLOADS, True), (FOLDER, self.folder)]
+        return [name for name, there in offered if there]
+
+    def job(self, visitor: str, source: str, uploads: list[str] | None, folder: str) -> tuple[Job, str]:
+        """A job over a source's images, and the folder that their names are shown below.
+
+        Raises InputError where there are none, and StorageError for a folder that is not offered.
+        """
+        if source not in self.sources:
+            raise InputError(f"{source!r} is not offered here")
+        spark = session("brightspark app")
+        if source == UPLOADS:
+            if not uploads:
+                raise InputError("no files are chosen yet")
+            base, files = None, sent_files(uploads)
+        else:
+            base = str(self.photographs) if source == PHOTOGRAPHS else str(self.folder)
+            below = folder.strip().lstrip("/") if source == FOLDER else ""
+            files = files_below(spark, f"{base}/{below}".rstrip("/"), base=base, suffixes=SUFFIXES)
+        job = self._jobs[visitor] = Job(spark, files, self._scoring(base))
+        return job, base or ""
+
+    def cancel(self, visitor: str) -> None:
+        """Ends a visitor's own job, if there is one."""
+        job = self._jobs.get(visitor)
+        if job is not None:
+            job.cancel()
+
+    def forget(self, visitor: str) -> None:
+        """A visitor's job is over."""
+        self._jobs.pop(visitor, None)
+
+    def _scoring(self, base: str | None) -> Any:
+        from pyspark.sql import functions as F
+
+        # Workers refuse any path outside of the base once more, after links are resolved.
+        model = self.model if base is None else self.model.copy({self.model.getParam("base"): base})
+
+        def score(table: DataFrame) -> DataFrame:
+            likeliest = F.array_max("probability").alias("probability")
+            scored: DataFrame = model.transform(table).select("position", "prediction", likeliest, "error")
+            return scored
+
+        return score
+
+
+def build(model: ImageClassifierModel, *, folder: str | None, photographs: Path | None) -> None:
+    """Builds this part of the tab."""
+    many = Many(model, folder=folder, photographs=photographs)
+    first = many.sources[0]
+    with gr.Column(elem_classes="bs-many", elem_id="many"):
+        gr.HTML(
+            html.heading(
+                "Many images, on Spark",
+                "The same model over many files at once. One that cannot be read keeps its row, and says why. "
+                "The first run takes longer: Spark and its workers start.",
+            )
+        )
+        source = gr.Radio(many.sources, value=first, label="Which images", visible=len(many.sources) > 1)
+        with gr.Column(visible=first == UPLOADS) as uploading:
+            chosen = gr.UploadButton("Choose images", file_count="multiple", elem_id="images", elem_classes="bs-pick")
+            count = gr.HTML(html.note("No files are chosen yet."))
+        below = gr.Textbox(label=f"Folder below {many.folder}", placeholder="Nothing for all of it", visible=False)
+        with gr.Row():
+            start = gr.Button("Classify", variant="primary", elem_id="classify")
+            stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
+        bar = gr.HTML(elem_id="progress")
+        result = gr.HTML(elem_id="result")
+        download = gr.DownloadButton("Download as CSV", visible=False, elem_id="download")
+
+    def show(wanted: str) -> Update:
+        return {uploading: gr.update(visible=wanted == UPLOADS), below: gr.update(visible=wanted == FOLDER)}
+
+    def tell(paths: list[str] | None) -> str:
+        nbytes = sum(Path(path).stat().st_size for path in paths or ())
+        return html.note(f"{len(paths or ()):,} files are chosen, {html.size(nbytes)}.")
+
+    def classify(wanted: str, paths: list[str] | None, text: str, request: gr.Request) -> Iterator[Update]:
+        visitor = str(request.session_hash)
+        yield {
+            start: gr.update(interactive=False),
+            bar: html.progress(0, None, "Starting Spark, and looking for images …"),
+            result: "",
+            download: gr.update(visible=False),
+        }
+        end = {start: gr.update(interactive=True), stop: gr.update(interactive=False)}
+        try:
+            job, base = many.job(visitor, wanted, paths, text or "")
+            rows: list[Row] = []
+            yield {stop: gr.update(interactive=True), bar: _bar(job, rows)}
+            began = time.perf_counter()
+            for part in job.run():
+                rows += part
+                yield {bar: _bar(job, rows)}
+            seconds = time.perf_counter() - began
+            answers = [_shown(row, job.files, base) for row in rows]
+            with tempfile.TemporaryDirectory() as folder:
+                table = _csv(Path(folder), answers)
+                done = {result: _result(answers, seconds), download: gr.update(value=table, visible=bool(rows))}
+                yield {bar: _bar(job, rows), **done, **end}
+        except Exception as error:
+            reason = str(error) if isinstance(error, BrightsparkError) else worker_error(error)
+            yield {bar: "", result: html.problem("The images cannot be classified", reason), **end}
+        finally:
+            many.forget(visitor)
+
+    def cancel(request: gr.Request) -> None:
+        many.cancel(str(request.session_hash))
+
+    hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    source.change(show, source, [uploading, below], **hidden)
+    chosen.upload(tell, chosen, count, **hidden)
+    start.click(classify, [source, chosen, below], [start, stop, bar, result, download], concurrency_limit=4, **hidden)
+    stop.click(cancel, None, None, queue=False, **hidden)
+
+
+def _bar(job: Job, rows: list[Row]) -> str:
+    """How far a job is."""
+    total = len(job.files.paths)
+    errors = sum(row["error"] is not None for row in rows)
+    text = f"{job.done:,} of {total:,} images, {errors:,} errors"
+    if job.cancelled:
+        text = f"Cancelled: {text}"
+    elif not rows:
+        text = f"{text}: Spark's workers load the model …"
+    return html.progress(job.done, total, text)
+
+
+def _shown(row: Row, files: Files, base: str) -> tuple[str, str, str, str]:
+    """A row as people and CSV get it: file, prediction, probability, error."""
+    path = files.paths[row["position"]]
+    name = path.removeprefix(f"{base.rstrip('/')}/") if base else Path(path).name
+    probability = "" if row["probability"] is None else f"{row['probability']:.4f}"
+    return name, row["prediction"] or "", probability, row["error"] or ""
+
+
+def _result(answers: list[tuple[str, str, str, str]], seconds: float) -> str:
+    """The numbers of a job, and the first of its rows."""
+    errors = sum(bool(error) for *_, error in answers)
+    numbers = {
+        "Images": f"{len(answers):,}",
+        "Errors": f"{errors:,}",
+        "Seconds": f"{seconds:.1f}",
+        "Images a second": f"{len(answers) / seconds:,.1f}",
+    }
+    caption = "Answers" if len(answers) <= SHOWN_ROWS else f"The first {SHOWN_ROWS} answers; the CSV has all"
+    return html.figures(numbers) + html.table(COLUMNS, answers[:SHOWN_ROWS], caption=caption)
+
+
+def _csv(folder: Path, answers: list[tuple[str, str, str, str]]) -> str:
+    """The answers as a CSV file with a header."""
+    path = folder / "answers.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([tuple(name.lower() for name in COLUMNS), *answers])
+    return str(path)
