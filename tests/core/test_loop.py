@@ -1,0 +1,311 @@
+"""The training loop without Spark: killed and resumed to the same weights, in the same order, every record once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from brightspark.core import snapshot
+from brightspark.core.errors import BudgetError, InputError
+from brightspark.core.journal import read_journal
+from brightspark.core.loop import run
+from brightspark.core.order import Order
+from brightspark.core.run import Run
+from brightspark.core.training_settings import TrainingSettings
+from tests.core.toy_training import write_rows
+
+ROWS, BATCH = 240, 24
+BUILDER = "tests.core.toy_training:build"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRIGHTSPARK_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("staged")
+    return write_rows(folder / "training", ROWS), write_rows(folder / "validation", 50)
+
+
+def planned(folder: Path, staged: tuple[str, str], facts: Mapping[str, Any] | None = None, **settings: Any) -> Run:
+    chosen: dict[str, Any] = {
+        "epochs": 3, "batch_size": BATCH, "loader_workers": 0, "snapshot_steps": 4, "learning_rate": 0.01, **settings
+    }  # fmt: skip
+    todo = Run(
+        folder=folder,
+        builder=BUILDER,
+        facts=facts or {},
+        training=staged[0],
+        validation=staged[1],
+        settings=TrainingSettings(**chosen),
+    )
+    todo.write()
+    return todo
+
+
+@dataclass
+class Processes:
+    """The ranks of a training as processes of this one."""
+
+    ranks: list[subprocess.Popen[bytes]]
+
+    def wait(self) -> list[int]:
+        return [rank.wait(120) for rank in self.ranks]
+
+
+def launched(folder: Path, ranks: int, *, environment: Mapping[str, str] | None = None) -> Processes:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks),
+              "OMP_NUM_THREADS": "1", **(environment or {})}  # fmt: skip
+    return Processes(
+        [
+            subprocess.Popen(
+                [sys.executable, "-m", "brightspark.core.loop", str(folder)],
+                env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=subprocess.DEVNULL,
+                stderr=(folder / f"stderr-{rank}").open("wb"),
+            )
+            for rank in range(ranks)
+        ]
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "weights.safetensors")
+
+
+def assert_same_bits(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def steps(folder: Path) -> int:
+    return max(
+        (line["step"] for line in read_journal(folder / "metrics.jsonl") if line["kind"] == "snapshot"), default=0
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(staged: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two ranks make of it, with shuffling, noise, dropout, batch norm, an average and two loader processes."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    planned(folder, staged, loader_workers=2, ema_decay=0.9)
+    assert launched(folder, 2).wait() == [0, 0]
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.kill)])
+def test_a_killed_rank_changes_no_bit_of_the_weights(
+    victim: int, undisturbed: Path, staged: tuple[str, str], tmp_path: Path
+) -> None:
+    step = int(np.random.default_rng(victim).integers(5, 26))
+    logging.getLogger(__name__).info("rank %d is killed after the snapshot that follows step %d", victim, step)
+    planned(tmp_path, staged, {"seconds": 0.002}, loader_workers=2, ema_decay=0.9)
+    processes = launched(tmp_path, 2)
+    wait_for(lambda: steps(tmp_path) >= step)
+    processes.ranks[victim].send_signal(signal.SIGKILL)
+    assert all(processes.wait()), "the other rank went on alone"
+    assert not (tmp_path / "result.json").exists()
+    assert launched(tmp_path, 2).wait() == [0, 0]
+    resumed = [line["step"] for line in read_journal(tmp_path / "metrics.jsonl") if line["kind"] == "started"]
+    assert resumed[1] >= step
+    assert_same_bits(weights(tmp_path), weights(undisturbed))
+
+
+def test_a_half_written_snapshot_is_passed_over(
+    staged: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    planned(tmp_path, staged)
+    run(tmp_path)
+    whole = weights(tmp_path)
+    found = snapshot.newest(tmp_path / "snapshots")
+    assert found is not None
+    older = sorted((tmp_path / "snapshots").glob("step-*"))[-2]
+    state = (found / "state.safetensors").read_bytes()
+    (found / "state.safetensors").write_bytes(state[: len(state) // 2])
+    (tmp_path / "snapshots" / ".step-0000000099-dead").mkdir()
+    assert snapshot.newest(tmp_path / "snapshots") == older
+    assert "is passed over" in caplog.text
+    (tmp_path / "weights.safetensors").unlink()
+    run(tmp_path)
+    assert_same_bits(weights(tmp_path), whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("afterwards", [pytest.param(1, marks=pytest.mark.kill), 3])
+def test_another_number_of_ranks_goes_on_in_the_same_order(
+    afterwards: int, staged: tuple[str, str], tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    facts = {"log": str(seen), "seconds": 0.002}
+    planned(tmp_path, staged, facts, epochs=2)
+    processes = launched(tmp_path, 2)
+    wait_for(lambda: steps(tmp_path) >= 4)
+    processes.ranks[1].send_signal(signal.SIGKILL)
+    processes.wait()
+    stopped = snapshot.load(snapshot.newest(tmp_path / "snapshots") or tmp_path)["position"]
+    for file in seen.iterdir():
+        file.unlink()
+    assert launched(tmp_path, afterwards).wait() == [0] * afterwards
+    order = Order(rows=ROWS, seed=0)
+    wanted = [(stopped["epoch"], int(row)) for row in order.permutation(stopped["epoch"])[stopped["consumed"] :]]
+    wanted += [(epoch, int(row)) for epoch in range(stopped["epoch"] + 1, 2) for row in order.permutation(epoch)]
+    assert interleaved(seen, afterwards) == [row for _, row in wanted]
+    losses = [line["loss"] for line in read_journal(tmp_path / "metrics.jsonl") if line["kind"] == "epoch"]
+    assert losses[-1] < losses[0]
+
+
+def interleaved(seen: Path, ranks: int) -> list[int]:
+    """The ids that all ranks saw, in the order in which they took turns."""
+    taken = [list(map(int, (seen / str(rank)).read_text().split())) for rank in range(ranks)]
+    return [row for turn in zip(*taken, strict=True) for row in turn]
+
+
+def test_every_record_comes_once_an_epoch(staged: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "seen").mkdir()
+    planned(tmp_path, staged, {"log": str(tmp_path / "seen")}, epochs=2)
+    run(tmp_path)
+    ids = list(map(int, (tmp_path / "seen" / "0").read_text().split()))
+    first, second = ids[:ROWS], ids[ROWS:]
+    assert sorted(first) == sorted(second) == list(range(ROWS))
+    assert first != second
+
+
+@pytest.mark.slow
+def test_two_ranks_with_half_the_batch_take_the_step_of_one(staged: tuple[str, str], tmp_path: Path) -> None:
+    """On a record-wise network; batch norm sees each rank's own half."""
+    plain = {"plain": True, "noise": 0.0}
+    chosen = {"epochs": 1, "optimizer": "sgd", "momentum": 0.0, "clip_norm": None, "precision": "float32"}
+    for ranks, accumulate in ((1, 1), (2, 1), (1, 3)):
+        folder = tmp_path / f"{ranks}-{accumulate}"
+        planned(folder, staged, plain, accumulate=accumulate, **chosen)
+        assert launched(folder, ranks).wait() == [0] * ranks
+    one = weights(tmp_path / "1-1")
+    for other in ("2-1", "1-3"):
+        for name, tensor in weights(tmp_path / other).items():
+            torch.testing.assert_close(tensor, one[name], atol=1e-6, rtol=0)
+
+
+def test_records_that_cannot_be_read_are_skipped_and_named(staged: tuple[str, str], tmp_path: Path) -> None:
+    broken = (write_rows(tmp_path / "rows", ROWS, broken=[5, 77]), staged[1])
+    planned(tmp_path, broken, epochs=1)
+    run(tmp_path)
+    skipped = [json.loads(line) for line in (tmp_path / "skipped-0.jsonl").read_text().splitlines()]
+    assert {(one["row"], one["reason"]) for one in skipped} == {
+        (5, "ValueError: the record is broken"),
+        (77, "ValueError: the record is broken"),
+    }
+    (epoch,) = [line for line in read_journal(tmp_path / "metrics.jsonl") if line["kind"] == "epoch"]
+    assert epoch["skipped"] == 2
+
+
+def test_too_many_of_them_stop_the_training(staged: tuple[str, str], tmp_path: Path) -> None:
+    broken = (write_rows(tmp_path / "rows", ROWS, broken=range(0, ROWS, 10)), staged[1])
+    planned(tmp_path, broken, epochs=1)
+    with pytest.raises(BudgetError, match=r"max_error_rate=0.01 allows; the first ones stand in .*skipped"):
+        run(tmp_path)
+    assert "BudgetError" in (tmp_path / "errors" / "rank-0.txt").read_text()
+
+
+def test_a_loader_process_that_is_killed_is_an_error(staged: tuple[str, str], tmp_path: Path) -> None:
+    planned(tmp_path, staged, {"die_at": 100}, loader_workers=1, epochs=1)
+    with pytest.raises(SetupError, match=r"a process that loads records died .* loader_workers"):
+        run(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_snapshots_that_were_there(staged: tuple[str, str], tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk's end: the same write fails."""
+    planned(tmp_path, staged, epochs=1)
+    run(tmp_path)
+    kept = snapshot.newest(tmp_path / "snapshots")
+    planned(tmp_path, staged, epochs=3)
+    limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);" \
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));" \
+        "from brightspark.core.loop import run; run(sys.argv[1])"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", limited, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "cannot be written" in done.stderr
+    assert f"training can go on from {kept}" in done.stderr
+    assert snapshot.newest(tmp_path / "snapshots") == kept
+
+
+def test_a_snapshot_of_another_network_is_refused(staged: tuple[str, str], tmp_path: Path) -> None:
+    planned(tmp_path, staged, epochs=1)
+    run(tmp_path)
+    planned(tmp_path, staged, {"plain": True}, epochs=2)
+    with pytest.raises(InputError, match="another training"):
+        run(tmp_path)
+
+
+def test_a_monitor_that_is_no_metric_is_named(staged: tuple[str, str], tmp_path: Path) -> None:
+    planned(tmp_path, staged, epochs=1, monitor="acuracy")
+    with pytest.raises(InputError, match="did you mean 'accuracy'"):
+        run(tmp_path)
+
+
+def test_training_stops_early_and_keeps_the_best_weights(staged: tuple[str, str], tmp_path: Path) -> None:
+    planned(tmp_path, staged, epochs=40, patience=2, learning_rate=0.05, monitor="accuracy")
+    result = run(tmp_path)
+    epochs = [line for line in read_journal(tmp_path / "metrics.jsonl") if line["kind"] == "epoch"]
+    best = max(epochs, key=lambda line: line["accuracy"])
+    assert result["epochs"] == len(epochs) == best["epoch"] + 3 < 40
+    assert (result["best"], result["best_epoch"]) == (best["accuracy"], best["epoch"])
+    assert_same_bits(weights(tmp_path), load_file(tmp_path / "best.safetensors"))
+
+
+def test_a_finished_training_is_not_trained_again(staged: tuple[str, str], tmp_path: Path) -> None:
+    planned(tmp_path, staged, epochs=1)
+    first = run(tmp_path)
+    before = weights(tmp_path)
+    assert run(tmp_path) == first
+    assert_same_bits(weights(tmp_path), before)
+
+
+@pytest.mark.slow
+def test_torchrun_trains_where_pyspark_cannot_be_imported(
+    undisturbed: Path, staged: tuple[str, str], tmp_path: Path
+) -> None:
+    blocked = tmp_path / "blocked" / "pyspark"
+    blocked.mkdir(parents=True)
+    (blocked / "__init__.py").write_text("raise ImportError('there is no pyspark here')")
+    planned(tmp_path, staged, loader_workers=2, ema_decay=0.9)
+    path = os.pathsep.join([str(blocked.parent), os.environ["PYTHONPATH"]])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    done = subprocess.run(
+        [*torchrun, "--standalone", "-m", "brightspark.core.loop", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_same_bits(weights(tmp_path), weights(undisturbed))
