@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file
 
 from brightspark.core import snapshot
-from brightspark.core.errors import BudgetError, InputError
+from brightspark.core.errors import BudgetError, InputError, SetupError
 from brightspark.core.journal import read_journal
 from brightspark.core.loop import run
 from brightspark.core.order import Order
