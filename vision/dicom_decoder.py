@@ -1,6 +1,6 @@
 """Decodes compressed DICOM frames, in a process of its own: `python -m brightspark.vision.dicom_decoder`.
 
-Of frames damaged at random GDCM ends its process at one in fifty, and pyjpegls never returned from one of 150. In a
+GDCM ends its process at one in fifty frames that are damaged at random, and pyjpegls does not return from many. In a
 Spark worker either would take the whole job along; here it costs the one record. The process decodes one frame
 after the other, from its standard input to its standard output: a line of JSON, then bytes. It ends with its parent.
 """
@@ -26,14 +26,14 @@ from brightspark.core.errors import InputError, one_line
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
 PLUGINS = ("pyjpegls", "pylibjpeg", "pillow", "gdcm", "pydicom")  # the least likely to crash first
-_LEAST_SECONDS = 20.0
+LEAST_SECONDS = 20.0
 _PIXELS_PER_SECOND = 500_000  # a tenth of what JPEG 2000, the slowest, takes on a slow core
 
 
 def decoded(frame: bytes, options: dict[str, Any]) -> tuple[Pixels, str]:
     """A frame's pixels and their photometric interpretation, by the first of pydicom's decoders that can.
 
-    `options` are pydicom's, and hold the transfer syntax. Raises InputError with the last decoder's reason.
+    `options` are pydicom's, and hold the transfer syntax. Raises InputError with the first decoder's reason.
     """
     syntax = UID(options["transfer_syntax_uid"])
     decoder = get_decoder(syntax)
@@ -46,7 +46,7 @@ def decoded(frame: bytes, options: dict[str, Any]) -> tuple[Pixels, str]:
             )
         except Exception as error:
             # pydicom's own words come before the decoder's: that all those that were asked for have failed
-            reason = str(error).rpartition("available plugins:")[2]
+            reason = reason or str(error).rpartition("available plugins:")[2]
         else:
             pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
             return pixels, str(found["photometric_interpretation"])
@@ -59,7 +59,7 @@ def decode_apart(frame: bytes, options: dict[str, Any]) -> tuple[Pixels, str]:
     Raises InputError with the decoder's reason, or with what became of the process.
     """
     worker = _take()
-    seconds = max(_LEAST_SECONDS, options["rows"] * options["columns"] / _PIXELS_PER_SECOND)
+    seconds = max(LEAST_SECONDS, options["rows"] * options["columns"] / _PIXELS_PER_SECOND)
     try:
         head, body = worker.ask({"options": options, "seconds": seconds}, frame)
     except BaseException:

@@ -152,7 +152,8 @@ def _shades(
         rule = _rule(float(inside.min()), float(inside.max()))
         if rule is None:
             return np.zeros(values.shape, np.uint8)  # one grey value only
-    return np.rint(np.nan_to_num(apply_windowing(rescaled, rule))).astype(np.uint8)
+    shown: Bytes = np.rint(np.nan_to_num(apply_windowing(rescaled, rule))).astype(np.uint8)
+    return shown
 
 
 def _modality(dataset: Dataset) -> Dataset:
@@ -201,8 +202,8 @@ def _by_table(values: Pixels, table: Dataset, little_endian: bool) -> Bytes:
     shades = _entries(table.LUTData, entries, little_endian)
     last = min(entries or 1 << 16, shades.size) - 1
     index = np.clip(np.nan_to_num(np.rint(values)) - first, 0, last).astype(np.intp)
-    shown: Bytes = np.rint(np.minimum(shades / ((1 << bits) - 1), 1.0) * 255).astype(np.uint8)
-    return shown[index]
+    eight: Bytes = np.rint(np.minimum(shades / ((1 << bits) - 1), 1.0) * 255).astype(np.uint8)
+    return np.take(eight, index)
 
 
 def _number(dataset: Dataset, keyword: str) -> float | None:

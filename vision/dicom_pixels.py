@@ -11,7 +11,14 @@ import numpy as np
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGTransferSyntaxes, RLELossless
+from pydicom.uid import (
+    JPEG2000TransferSyntaxes,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
 from brightspark.core.errors import InputError, one_line
 from brightspark.vision import dicom_decoder
@@ -19,7 +26,11 @@ from brightspark.vision.dicom_header import Header
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
+_ITEM_BYTES = 8  # the head of a fragment: the last one may be missing
+_END_OF_IMAGE, _PADDING_BYTES = b"\xff\xd9", 32
 _SPARE_BYTES = 16 << 20  # tables of offsets, and pictures that compression makes larger
+# Of a codestream that was cut GDCM makes a picture without a word, and pyjpegls takes many seconds.
+_UNCHECKED = (*JPEGLSTransferSyntaxes, JPEGLossless, JPEGLosslessSV1)
 _LIBJPEG_HINT = "; `pip install pylibjpeg-libjpeg` (licensed under the GPL) adds a decoder for 12-bit JPEG"
 
 
@@ -73,17 +84,28 @@ def stored_pixels(header: Header, index: int) -> tuple[Pixels, str]:
 
 
 def _uncompressed(header: Header, index: int) -> tuple[Pixels, str]:
+    if _bits(header) == 1 and _samples(header) == 1:
+        return _single_bits(header, index), str(header.dataset.get("PhotometricInterpretation"))
     header.file.seek(header.pixels_at)
-    pixels, found = get_decoder(header.syntax).as_array(header.file, index=index, **_options(header))
+    pixels, found = get_decoder(header.syntax).as_array(header.file, index=index, **options(header))
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), str(found["photometric_interpretation"])
+
+
+def _single_bits(header: Header, index: int) -> Pixels:
+    """A frame of one bit a pixel, which may begin within a byte; pydicom 3.0.2 reads too few bytes of some of those."""
+    columns, rows = header.size
+    first_byte, first_bit = divmod(index * columns * rows, 8)
+    header.file.seek(header.pixels_at + first_byte)
+    packed = np.frombuffer(header.file.read((first_bit + columns * rows + 7) // 8), np.uint8)
+    return np.unpackbits(packed, bitorder="little")[first_bit:][: columns * rows].reshape(rows, columns)
 
 
 def _compressed(header: Header, index: int) -> tuple[Pixels, str]:
     frame = _compressed_frame(header, index)
     if header.syntax == RLELossless:  # pydicom's own decoder: no foreign code, which could crash
-        return dicom_decoder.decoded(frame, _options(header))
+        return dicom_decoder.decoded(frame, options(header))
     _check_codestream(frame, header)
-    return dicom_decoder.decode_apart(frame, _options(header))
+    return dicom_decoder.decode_apart(frame, options(header))
 
 
 def pixel_bytes(header: Header) -> int:
@@ -99,11 +121,11 @@ def pixel_bytes(header: Header) -> int:
     return copies * stored + work
 
 
-def _options(header: Header) -> dict[str, Any]:
+def options(header: Header) -> dict[str, Any]:
     """What pydicom's decoders are told of the pixels: plain numbers and names, which also go to another process."""
-    options = as_pixel_options(header.dataset)
-    options.pop("extended_offsets", None)
-    plain = {name: _plain(value) for name, value in options.items() if value is not None}
+    held = as_pixel_options(header.dataset)
+    held.pop("extended_offsets", None)
+    plain = {name: _plain(value) for name, value in held.items() if value is not None}
     if _samples(header) > 1:
         plain.setdefault("planar_configuration", 0)  # what nearly all files have, and what compressed ones ignore
     if header.syntax.is_encapsulated:
@@ -142,12 +164,16 @@ class _Bounded:
         self._left -= len(data)
         if self._left < 0:
             raise InputError("the compressed frame is larger than the header's rows and columns allow")
+        if len(data) < size and size > _ITEM_BYTES:
+            raise InputError(f"they are cut short: {len(data):,} of a fragment's {size:,} bytes are there")
         return data
 
 
 def _check_codestream(frame: bytes, header: Header) -> None:
-    """A codestream has its own width and height: a small picture's header must not hide a huge one."""
+    """What decoders do not check: a small picture's header must not hide a huge one, and the end must be there."""
     inside = _codestream_size(frame, jpeg2000=header.syntax in JPEG2000TransferSyntaxes)
+    if header.syntax in _UNCHECKED and _END_OF_IMAGE not in frame[-_PADDING_BYTES:]:
+        raise InputError("their codestream has no end: it is cut short")
     columns, rows = header.size
     if inside is not None and inside[0] * inside[1] != columns * rows:
         raise InputError(
