@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from brightspark.core.errors import BrightsparkError, one_line
+from brightspark.core.errors import BrightsparkError, SettingError, one_line
 from brightspark.core.solutions import load, solutions
 
 if TYPE_CHECKING:
@@ -115,6 +115,39 @@ def serve(
 ) -> None:
     """Open the demo app: a page for the browser with one tab per solution."""
     load("apps", "frame").run_app(host=host, port=port, model=model, folder=folder, only=only or ())
+
+
+@app.command()
+def doctor(
+    path: Annotated[
+        list[str] | None, typer.Option(help="What the workers must be able to read; may be repeated.")
+    ] = None,
+    writable: Annotated[list[str] | None, typer.Option(help="A folder that they must write into; likewise.")] = None,
+    solution: Annotated[list[str] | None, typer.Option(help="Whose packages; by default all installed.")] = None,
+    ranks: Annotated[int, typer.Option(min=0, help="Processes of a distributed training; 0: scoring only.")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Check Java, Python, Spark and its workers, and say what to mend, before a long job finds out."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from brightspark.core.doctor import checks
+    from brightspark.core.findings import Level, row, summary
+    from brightspark.core.requirements import check_solutions
+
+    try:
+        check_solutions(solution or [])
+    except SettingError as error:
+        raise typer.BadParameter(str(error)) from None
+    console, findings = Console(), []
+    for finding in checks(None, solutions=solution, paths=path or (), writable=writable or (), ranks=ranks):
+        findings.append(finding)
+        if not as_json:  # at once: the workers may take a minute to answer
+            console.print(row(finding))
+    typer.echo(json.dumps([asdict(finding) for finding in findings]) if as_json else summary(findings))
+    if any(finding.level is Level.FAILURE for finding in findings):
+        raise typer.Exit(1)
 
 
 def at_terminal() -> bool:

@@ -72,7 +72,8 @@ def checks(
         if java.level is Level.FAILURE:
             return
     try:
-        spark = spark or session("brightspark doctor")
+        # Its log would tell in pages of Java what a finding tells in a line.
+        spark = spark or session("brightspark doctor", **{"spark.log.level": "OFF"})
     except Exception as error:  # a server that is away, a JVM that dies: Spark's, py4j's or gRPC's
         yield failure("Spark", f"no session: {one_line(error, limit=500)}", "mend that first; nothing else was checked")
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from brightspark.core.doctor_resources import (
@@ -40,8 +40,8 @@ def examine_cluster(
     workers = list({(one["host"], one["pid"]): one for one in facts}.values())
     yield examine_python(workers)
     yield from examine_packages(workers, wanted)
-    yield from examine_paths(workers, "readable", "give it to every worker by the same path, or use shared storage")
-    yield from examine_paths(workers, "writable", "let the workers' user write there, or name another folder")
+    yield from examine_paths(workers, "readable", paths, "give every worker the same path, or use shared storage")
+    yield from examine_paths(workers, "writable", writable, "let the workers' user write there, or name another folder")
     yield from examine_disks(workers)
     yield from examine_memory(workers, facts)
     yield from examine_gpus(workers, facts)
@@ -82,37 +82,61 @@ def examine_python(workers: Sequence[Facts]) -> Finding:
 
 def examine_packages(workers: Sequence[Facts], wanted: Sequence[Need]) -> Iterator[Finding]:
     """The workers' packages, against what brightspark needs and what this process has."""
-    wrong = [finding for need in wanted if need.on_workers for finding in examine_package(workers, need)]
-    yield from wrong
-    for name, error in said(workers, lambda one: one["torch"]["error"] if one["packages"].get("torch") else None):
-        yield failure("worker packages", f"torch cannot be imported on {name}: {error}", "install it anew there")
-    broken = said(workers, lambda one: one["error"] if not wrong else None)
-    for name, error in broken:
-        yield failure(
-            "worker packages", f"brightspark cannot be imported on {name}: {error}", "install brightspark there as here"
-        )
-    if not wrong and not broken:
-        yield ok("worker packages", "as they are needed, and as here")
+    needed = [need for need in wanted if need.on_workers]
+    wrong = [
+        *_packages(workers, needed, failure, "missing", _missing),
+        *_packages(workers, needed, failure, "not the versions that are needed", _unfit),
+        *_packages(workers, needed, warning, "not the versions of this process", _different),
+    ]
+    for place, error in said(workers, _broken):
+        wrong.append(failure("worker packages", f"{error}, on {place}", "install it anew there, as it is here"))
+    yield from wrong or [ok("worker packages", "as they are needed, and as here")]
 
 
-def examine_package(workers: Sequence[Facts], need: Need) -> Iterator[Finding]:
-    """A package that some workers lack, or have in a version that does not fit or is not this process's."""
+def _packages(
+    workers: Sequence[Facts],
+    needed: Sequence[Need],
+    report: Callable[[str, str, str], Finding],
+    what: str,
+    kind: Callable[[Facts, Need], tuple[str, str] | None],
+) -> Iterator[Finding]:
+    """One finding for all packages that are wrong in the same way on the same hosts."""
 
-    def version(one: Facts) -> str | None:
-        found: str | None = one["pyspark"] if need.name == "pyspark" else one["packages"].get(need.name)
-        return found
+    def wrong(one: Facts) -> tuple[tuple[str, str], ...]:
+        return tuple(filter(None, (kind(one, need) for need in needed)))
 
-    here = installed(need.name)
-    for found, those in grouped(workers, version).items():
-        install = f"{those[0]['executable']} -m pip install {need.wanted}"
-        place = where(those, workers)
-        if found is None and here is not None:
-            yield failure("worker packages", f"{need.name} is missing on {place}", install)
-        elif found is not None and not need.fits(found):
-            wanted = need.requirement.specifier
-            yield failure(
-                "worker packages", f"{need.name} {found} on {place} does not fit {need.name}{wanted}", install
-            )
-        elif found is not None and here is not None and minor(found) != minor(here):
-            same = f"{those[0]['executable']} -m pip install '{need.name}=={here}'"
-            yield warning("worker packages", f"{need.name} is {found} on {place}, {here} here", same)
+    for packages, those in grouped(workers, wrong).items():
+        if packages:
+            found = f"{what} on {where(those, workers)}: {', '.join(name for name, _ in packages)}"
+            install = " ".join(specifier for _, specifier in packages)
+            yield report("worker packages", found, f"there: {those[0]['executable']} -m pip install {install}")
+
+
+def _missing(one: Facts, need: Need) -> tuple[str, str] | None:
+    return (need.name, need.wanted) if _version(one, need) is None and installed(need.name) else None
+
+
+def _unfit(one: Facts, need: Need) -> tuple[str, str] | None:
+    version = _version(one, need)
+    return None if version is None or need.fits(version) else (f"{need.name} {version}", need.wanted)
+
+
+def _different(one: Facts, need: Need) -> tuple[str, str] | None:
+    version, here = _version(one, need), installed(need.name)
+    if version is None or here is None or not need.fits(version) or minor(version) == minor(here):
+        return None
+    return f"{need.name} {version} (here {here})", f"'{need.name}=={here}'"
+
+
+def _version(one: Facts, need: Need) -> str | None:
+    found: str | None = one["pyspark"] if need.name == "pyspark" else one["packages"].get(need.name)
+    return found
+
+
+def _broken(one: Facts) -> str | None:
+    """What is there but cannot be imported; what a package that is missing breaks is not said again."""
+    if one["packages"].get("torch") and one["torch"]["error"]:
+        return f"torch cannot be imported ({one['torch']['error']})"
+    if one["error"] and ("'brightspark'" in one["error"] or None not in one["packages"].values()):
+        return f"brightspark cannot be imported ({one['error']})"
+    return None

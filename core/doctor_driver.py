@@ -69,7 +69,7 @@ def examine_packages(solutions: Sequence[str] | None) -> Iterator[Finding]:
             "pip install -e . in its checkout",
         )
         return
-    wrong = list(filter(None, (examine_package(need, asked=solutions is not None) for need in wanted)))
+    wrong = list(examine_needs(wanted, asked=solutions is not None))
     yield from wrong
     if not wrong:
         main = ", ".join(f"{name} {installed(name)}" for name in ("pyspark", "torch", "pandas", "pyarrow"))
@@ -78,20 +78,26 @@ def examine_packages(solutions: Sequence[str] | None) -> Iterator[Finding]:
         yield ok("packages", f"{main}{complete}")
 
 
-def examine_package(need: Need, *, asked: bool) -> Finding | None:
-    """A package that is missing or does not fit; `asked`: by name, so that a missing extra is a failure."""
-    version = installed(need.name)
-    advice = f"pip install {need.wanted}"
-    if version is None:
-        report = failure if asked or need.solution is None else warning
-        return report(
-            "packages", f"{need.name} is not installed{f', for {need.solution}' * bool(need.solution)}", advice
-        )
-    if not need.fits(version):
-        return failure(
-            "packages", f"{need.name} {version} does not fit {need.name}{need.requirement.specifier}", advice
-        )
-    return None
+def examine_needs(wanted: Sequence[Need], *, asked: bool) -> Iterator[Finding]:
+    """Packages that are missing or do not fit; `asked`: by name, so that a missing extra is a failure."""
+    versions = {need: installed(need.name) for need in wanted}
+    missing = [need for need, version in versions.items() if version is None]
+    base = [need for need in missing if asked or need.solution is None]
+    extra = [need for need in missing if need not in base]
+    if base:
+        yield failure("packages", f"missing: {', '.join(need.name for need in base)}", _install(base))
+    if extra:
+        for_whom = " and ".join(sorted({str(need.solution) for need in extra}))
+        names = ", ".join(need.name for need in extra)
+        yield warning("packages", f"missing, for some of {for_whom}: {names}", _install(extra))
+    unfit = [need for need, version in versions.items() if version is not None and not need.fits(version)]
+    if unfit:
+        found = ", ".join(f"{need.name} {versions[need]}" for need in unfit)
+        yield failure("packages", f"not the versions that are needed: {found}", _install(unfit))
+
+
+def _install(missing: Sequence[Need]) -> str:
+    return f"{sys.executable} -m pip install {' '.join(need.wanted for need in missing)}"
 
 
 def examine_disk(room: dict[str, Any], where: str = "") -> Iterator[Finding]:

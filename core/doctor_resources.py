@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 TASK_BYTES = 1 << 30  # torch, a small network and its batches, and the Arrow batches on their way
 
 
-def examine_paths(workers: Sequence[Facts], kind: str, advice: str) -> Iterator[Finding]:
+def examine_paths(workers: Sequence[Facts], kind: str, asked: Sequence[str], advice: str) -> Iterator[Finding]:
     """The paths that workers have to see (`readable`) or to write into (`writable`)."""
-    for path in next((one[kind] for one in workers if kind in one), {}):
+    checked = [one for one in workers if kind in one]
+    if len(checked) < len(workers) and asked:
+        found = f"not checked where brightspark cannot be used: {', '.join(asked)}"
+        yield warning(f"{kind} path", found, "mend the workers' packages first")
+    for path in asked if checked else ():
         refused = said(workers, partial(_refusal, kind, path))
         for those, error in refused:
-            yield failure(f"{kind} path", f"{path} on {those}: {error}", advice)
+            named = error if path in error else f"{path}: {error}"
+            yield failure(f"{kind} path", f"{named}, on {those}", advice)
         if not refused:
-            yield ok(f"{kind} path", f"{path}, on {where(workers, workers)}")
+            yield ok(f"{kind} path", f"{path}, on {where(checked, workers)}")
 
 
 def _refusal(kind: str, path: str, one: Facts) -> str | None:
@@ -95,7 +100,7 @@ def examine_ranks(spark: SparkSession, facts: Sequence[Facts], ranks: int) -> Fi
     if there < ranks and not dynamic:
         return failure(
             "slots",
-            f"{many(there, 'task')} run at once, but {ranks} ranks must start together; training would wait for ever",
+            f"{many(there, 'task')} run at once, but {ranks} ranks must start together; training would look hung",
             f"train with {many(there, 'rank')}, or give Spark more cores; --ranks 0 checks for scoring only",
         )
     try:

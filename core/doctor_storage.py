@@ -36,18 +36,19 @@ def can_write(folder: str) -> str | None:
 
     Of a local folder that is not there, the nearest one above it that is; an object store has no folders.
     """
+    name = f".brightspark-{uuid.uuid4().hex}"
     try:
         scheme, plain = Storage().check(folder)
         if scheme == "file":
             folder = str(existing(Path(plain)))
-        file = f"{folder.rstrip('/')}/.brightspark-{uuid.uuid4().hex}"
+        file = f"{folder.rstrip('/')}/{name}"
         system = file_system(folder)
         system.pipe_file(file, b"brightspark")
         system.rm_file(file)
     except StorageError as error:
         return str(error)
     except Exception as error:  # each store's client raises its own
-        return one_line(error)
+        return one_line(error).replace(f"/{name}", "")  # the same words on every worker
     return None
 
 
@@ -59,7 +60,7 @@ def existing(folder: Path) -> Path:
 
 def disk() -> list[dict[str, Any]]:
     """The folders that brightspark and Spark write on a node: `name`, `path`, bytes `free`, and `error` or None."""
-    return [_room("cache", cache_root), _room("temporary folder", lambda: Path(tempfile.gettempdir()))]
+    return [_room("cache", cache_root), _room("temp folder", lambda: Path(tempfile.gettempdir()))]
 
 
 def _room(name: str, find: Callable[[], Path]) -> dict[str, Any]:

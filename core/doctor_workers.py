@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brightspark.core import doctor_probe
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 Facts = dict[str, Any]
 
 START_SECONDS = 60.0  # a cluster may have to start its executors first
@@ -139,9 +140,9 @@ def by_host(workers: Iterable[Facts]) -> dict[str, list[Facts]]:
     return dict(hosts)
 
 
-def grouped(workers: Iterable[Facts], key: Callable[[Facts], str | None]) -> dict[str | None, list[Facts]]:
+def grouped(workers: Iterable[Facts], key: Callable[[Facts], K]) -> dict[K, list[Facts]]:
     """The answers that have the same of something."""
-    groups: dict[str | None, list[Facts]] = defaultdict(list)
+    groups: dict[K, list[Facts]] = defaultdict(list)
     for one in workers:
         groups[key(one)].append(one)
     return dict(groups)

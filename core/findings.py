@@ -54,24 +54,24 @@ def failure(check: str, found: str, advice: str) -> Finding:
     return Finding(Level.FAILURE, check, found, advice)
 
 
+_CHECK_COLUMNS = 18  # rows are drawn one by one, as they are found; longer names are folded
 _MARKS = {Level.OK: ("✓", "green"), Level.WARNING: ("!", "yellow"), Level.FAILURE: ("✗", "bold red")}
 
 
-def table(findings: Sequence[Finding]) -> Table:
-    """The findings as Rich draws them: a mark, what was checked, what was found, and below it the next step."""
+def row(finding: Finding) -> Table:
+    """A finding as Rich draws it: a mark, what was checked, what was found, and below that the next step."""
     from rich.table import Table
     from rich.text import Text
 
+    mark, colour = _MARKS[finding.level]
+    found = Text(finding.found)
+    if finding.advice:
+        found.append(f"\n→ {finding.advice}", style=colour)
     drawn = Table.grid(padding=(0, 2, 0, 0))
-    drawn.add_column(no_wrap=True)
-    drawn.add_column(no_wrap=True)
+    drawn.add_column()
+    drawn.add_column(width=_CHECK_COLUMNS)
     drawn.add_column(overflow="fold")
-    for finding in findings:
-        mark, colour = _MARKS[finding.level]
-        found = Text(finding.found)
-        if finding.advice:
-            found.append(f"\n→ {finding.advice}", style=colour)
-        drawn.add_row(Text(mark, style=colour), Text(finding.check, style="bold" if finding.advice else ""), found)
+    drawn.add_row(Text(mark, style=colour), Text(finding.check, style="bold" if finding.advice else ""), found)
     return drawn
 
 
