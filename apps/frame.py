@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     import gradio as gr
 
 KEPT_SECONDS = 3_600  # how long an uploaded file stays on disk while the app runs
-HEADER = """<header class="bs-top">
-<p class="bs-brand"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M9.5 0 2 9.2h5L5.7 16 14 6.4H8.6z"/></svg>
-brightspark</p></header>"""
+HEADER = """<h1 class="bs-brand"><svg viewBox="0 0 16 16" aria-hidden="true">
+<path d="M9.5 0 2 9.2h5L5.7 16 14 6.4H8.6z"/></svg>brightspark</h1>"""
 
 
 def run_app(
@@ -34,6 +34,7 @@ def run_app(
     names = chosen(only, model)
     from brightspark.apps.server import start
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends a container ends like Ctrl+C
     with tempfile.TemporaryDirectory(prefix="brightspark-app-") as uploads:
         say(f"loading {', '.join(names)}")
         page = build(names, Options(model=model, folder=folder), uploads=uploads)

@@ -6,6 +6,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 
+LONG_LABEL = 28  # characters that fit beside a probability in large letters
+
 
 def heading(title: str, text: str) -> str:
     """The title of a part of a tab, and what it is for."""
@@ -28,14 +30,15 @@ def problem(title: str, reason: str, *, file: str = "") -> str:
 
 def bars(answers: Sequence[tuple[str, float]]) -> str:
     """Labels with their probabilities, the likeliest first and large."""
-    (best, share), rest = answers[0], answers
+    best, share = answers[0]
+    long = " bs-long" if len(best) > LONG_LABEL else ""
     rows = "".join(
         f'<li><span class="bs-label">{escape(label)}</span><span class="bs-share">{percent(part)}</span>'
         f'<span class="bs-track" aria-hidden="true"><span style="width:{100 * part:.1f}%"></span></span></li>'
-        for label, part in rest
+        for label, part in answers
     )
     return (
-        f'<p class="bs-best" data-say="{escape(best)}, {percent(share)}"><span>{escape(best)}</span> '
+        f'<p class="bs-best{long}" data-say="{escape(best)}, {percent(share)}"><span>{escape(best)}</span> '
         f'<span class="bs-sure">{percent(share)}</span></p><ol class="bs-bars">{rows}</ol>'
     )
 

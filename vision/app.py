@@ -86,11 +86,12 @@ def tab(options: Options) -> None:
     """Builds the tab, with its model loaded."""
     name = options.model or MODEL
     classifier = Classifier.load(name)
+    short = name.removeprefix("samples:").rstrip("/").rpartition("/")[2]
     photographs = _photographs() if name.startswith("samples:") else None
     gr.HTML(
         html.heading(
             "What is on this image?",
-            f"{name.removeprefix('samples:')} chooses among {len(classifier.model.labels):,} labels. It runs on the "
+            f"{short} chooses among {len(classifier.model.labels):,} labels. It runs on the "
             "machine that serves this page, and the image goes nowhere else.",
         )
     )

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
+from pydicom.data import get_testdata_file
 
 from brightspark.apps.frame import build
 from brightspark.apps.html import percent
@@ -49,6 +50,7 @@ IMAGES = {
     "clear.png": encoded(picture(3, mode="RGBA"), "PNG"),
     "scan.tif": encoded(picture(5), "TIFF"),
     "moving.gif": encoded(picture(6, mode="P"), "GIF"),
+    "slice.dcm": Path(str(get_testdata_file("CT_small.dcm", download=False))).read_bytes(),
     "wrong name.txt": encoded(picture(7), "WEBP", lossless=True),
 }
 
@@ -342,16 +344,37 @@ def test_it_gives_out_no_files(address: str, folder: Path, network: Path) -> Non
         assert ask(address, f"/gradio_api/file={quote(str(path))}") in (403, 404), path
 
 
+ASK_FOR_PATH = """async (path) => {
+  const post = { method: "POST", headers: { "content-type": "application/json" } };
+  const file = { path, meta: { _type: "gradio.FileData" } };
+  const button = window.gradio_config.components.find((part) => part.props.elem_id === "image");
+  const event = window.gradio_config.dependencies.find((one) => one.inputs.includes(button.id));
+  const body = { data: [file], fn_index: event.id, session_hash: "forged", trigger_id: button.id };
+  await fetch("gradio_api/queue/join", { ...post, body: JSON.stringify(body) });
+  return (await fetch("gradio_api/queue/data?session_hash=forged")).text();
+}"""
+
+
+UPLOAD = """async (bytes) => {
+  const form = new FormData();
+  form.append("files", new Blob([new Uint8Array(bytes)]), "a.jpg");
+  const answer = await fetch("gradio_api/upload", { method: "POST", body: form });
+  return answer.ok ? (await answer.json())[0] : answer.status;
+}"""
+
+
+def test_a_forged_upload_reads_no_other_file(page: Page, folder: Path) -> None:
+    uploaded = page.evaluate(UPLOAD, list(IMAGES["upright.jpg"]))
+    assert "data:image" in page.evaluate(ASK_FOR_PATH, uploaded)
+    for path in (folder / "trip" / "0000.jpg", "/etc/passwd"):
+        said = page.evaluate(ASK_FOR_PATH, str(path))
+        assert '"success":false' in said
+        assert "data:image" not in said
+
+
 def test_a_file_that_is_too_large_is_refused(page: Page) -> None:
-    status = page.evaluate(
-        """async (size) => {
-          const form = new FormData();
-          form.append("files", new Blob([new Uint8Array(size)]), "large.jpg");
-          return (await fetch("gradio_api/upload", { method: "POST", body: form })).status;
-        }""",
-        MAX_UPLOAD_BYTES + 1,
-    )
-    assert status == 413
+    large = UPLOAD.replace("new Uint8Array(bytes)", "new Uint8Array(bytes[0])")
+    assert page.evaluate(large, [MAX_UPLOAD_BYTES + 1]) == 413
 
 
 def test_the_page_cannot_reach_another_server(page: Page) -> None:
