@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 import time
-import traceback
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -43,11 +42,14 @@ def run(folder: str | Path) -> dict[str, Any]:
     Raises what stopped it; each rank's traceback is then in `errors/`.
     """
     todo = Run.open(Path(folder))
+    ended = todo.result()
+    if ended is not None:
+        return ended
     with joined(use_gpu=todo.settings.use_gpu) as ranks:
         try:
             return _train(todo, ranks)
-        except BaseException:
-            todo.keep_error(ranks.rank, traceback.format_exc())
+        except BaseException as error:
+            todo.keep_error(ranks.rank, error)
             raise
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brightspark.core.errors import InputError
+from brightspark.core.errors import BrightsparkError, InputError, one_line
 from brightspark.core.loader import Skipped
 from brightspark.core.training_settings import TrainingSettings
 
@@ -67,9 +68,29 @@ class Run:
         """The folder of the snapshots."""
         return self.folder / "snapshots"
 
-    def keep_error(self, rank: int, text: str) -> None:
-        """Puts a rank's traceback where the driver finds it."""
-        _write(self.folder / "errors" / f"rank-{rank}.txt", text)
+    def keep_error(self, rank: int, error: BaseException) -> None:
+        """Puts what a rank raised where the driver finds it."""
+        said = {
+            "rank": rank,
+            "error": one_line(error, limit=2_000),
+            "ours": isinstance(error, BrightsparkError),
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        _write(self.folder / "errors" / f"rank-{rank}.json", json.dumps(said, indent=1))
+
+    def errors(self) -> list[dict[str, Any]]:
+        """What ranks raised in the last launch."""
+        return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(self.folder.glob("errors/rank-*.json"))]
+
+    def forget_errors(self) -> None:
+        """Before another launch."""
+        for file in self.folder.glob("errors/rank-*.json"):
+            file.unlink()
+
+    def result(self) -> dict[str, Any] | None:
+        """What `result.json` holds; None while the training has not ended."""
+        file = self.folder / RESULT
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
     def keep_skipped(self, rank: int, epoch: int, skipped: Sequence[Skipped]) -> None:
         """Adds the records that a rank could not read to its list."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
-from brightspark.core.errors import BrightsparkError, InputError, one_line
+from brightspark.core.errors import InputError, one_line
 from brightspark.core.listing import list_files
 from brightspark.core.manifest import Manifest, Shard, read_manifest, write_manifest
+from brightspark.core.remote import on_a_worker
 from brightspark.core.storage import Storage, absolute, remove_folder
 from brightspark.core.transform import quoted
 
@@ -48,7 +49,7 @@ def stage(df: DataFrame, path: str, *, overwrite: bool = False) -> Manifest:
     """
     path = absolute(path).rstrip("/")
     spark = df.sparkSession
-    before = _on_a_worker(spark, partial(_staged, path))
+    before = on_a_worker(spark, partial(_staged, path))
     if before and not overwrite:
         raise InputError(
             f"{before['rows']:,} rows are staged at {path} already: train on them (Shards.open), name another path, "
@@ -68,7 +69,7 @@ def stage(df: DataFrame, path: str, *, overwrite: bool = False) -> Manifest:
             columns={field.name: field.dataType.simpleString() for field in df.schema},
             shards=shards,
         )
-        _on_a_worker(spark, partial(_finish, manifest))
+        on_a_worker(spark, partial(_finish, manifest))
     except BaseException:
         _forget(spark, f"{path}/{folder}")
         raise
@@ -141,25 +142,7 @@ def _described(file: str, folder: str) -> str:
     return json.dumps(asdict(shard))
 
 
-# What one worker does, since the storage of the executors may not be the driver's (Spark Connect).
-
-
-def _on_a_worker(spark: SparkSession, work: Callable[[], Any]) -> Any:
-    """Calls `work` in one task; what it returns (as JSON) comes back, what it raises of ours is raised here."""
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _ in batches:
-            try:
-                said = {"result": work()}
-            except BrightsparkError as error:
-                said = {"error": one_line(error, limit=2_000)}
-            yield pa.RecordBatch.from_pydict({"said": pa.array([json.dumps(said)])})
-
-    (row,) = spark.range(0, 1, 1, 1).mapInArrow(run, "said string").collect()
-    said = json.loads(row["said"])
-    if "error" in said:
-        raise InputError(said["error"])
-    return said["result"]
+# What a worker does.
 
 
 def _staged(path: str) -> dict[str, Any] | None:
@@ -176,6 +159,6 @@ def _finish(manifest: Manifest) -> None:
 def _forget(spark: SparkSession, folder: str) -> None:
     """Removes a folder that nothing leads to any more; where that fails, the log says so."""
     try:
-        _on_a_worker(spark, partial(remove_folder, folder))
+        on_a_worker(spark, partial(remove_folder, folder))
     except Exception as error:
         _log.warning("%s is not needed any more, but could not be removed: %s", folder, one_line(error))

@@ -233,7 +233,9 @@ def test_too_many_of_them_stop_the_training(staged: tuple[str, str], tmp_path: P
     planned(tmp_path, broken, epochs=1)
     with pytest.raises(BudgetError, match=r"max_error_rate=0.01 allows; the first ones stand in .*skipped"):
         run(tmp_path)
-    assert "BudgetError" in (tmp_path / "errors" / "rank-0.txt").read_text()
+    (error,) = Run.open(tmp_path).errors()
+    assert error["ours"]
+    assert "BudgetError" in error["traceback"]
 
 
 def test_a_loader_process_that_is_killed_is_an_error(staged: tuple[str, str], tmp_path: Path) -> None:

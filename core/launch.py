@@ -1,0 +1,190 @@
+"""Distributed training on Spark: starts the ranks, follows them, and starts them again when one has died."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brightspark.core.errors import InputError, ModelError, SetupError, one_line
+from brightspark.core.journal import read_journal
+from brightspark.core.remote import on_a_worker
+from brightspark.core.run import METRICS, Run
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_log = logging.getLogger(__name__)
+
+Line = Mapping[str, Any]
+FOLLOW_SECONDS = 1.0  # between two looks at the ranks' journal
+# What may change from one launch of a training to the next: nothing that it computes.
+_FREE = frozenset(
+    {"ranks", "use_gpu", "loader_workers", "snapshot_steps", "snapshot_minutes", "keep_snapshots", "max_restarts"}
+)
+
+
+def train(spark: SparkSession | None, todo: Run, *, say: Callable[[Line], None] | None = None) -> dict[str, Any]:
+    """Trains what `todo` says, in its folder, and returns what `brightspark.core.loop.run` does.
+
+    One rank trains in this process, several through Spark's TorchDistributor. Where a rank or an executor dies, all
+    are launched again and go on from the newest snapshot, `max_restarts` times at most. The same call goes on after
+    the driver's own death, and returns at once where the training has ended. `say` gets each line of the journal as
+    it is written (`brightspark.core.journal.Journal`), where this process sees the folder.
+
+    Raises SetupError where the ranks cannot start together, InputError where the folder holds another training, and
+    ModelError with a rank's own traceback where one fails for good.
+    """
+    here = todo.settings.ranks == 1
+    if not here and spark is None:
+        raise SetupError(f"ranks={todo.settings.ranks} need a Spark session; one rank needs none")
+    anywhere = _here if here or spark is None else partial(on_a_worker, spark)
+    ended = anywhere(partial(_prepare, todo))
+    if ended is not None:
+        return dict(ended)
+    with _followed(todo, say or _say):
+        if here:
+            from brightspark.core.loop import run
+
+            return run(todo.folder)
+        assert spark is not None
+        _probe(spark, todo)
+        return _launched(spark, todo)
+
+
+def _here(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+def _prepare(todo: Run) -> dict[str, Any] | None:
+    """Writes `run.json`, unless the folder holds another training; the result, where this one has ended."""
+    try:
+        before = Run.open(todo.folder)
+    except InputError:
+        if (todo.folder / "run.json").exists():
+            raise
+    else:
+        known, wanted = (_fixed(one) for one in (before, todo))
+        other = [name for name in wanted if wanted[name] != known[name]]
+        if other:
+            raise InputError(
+                f"{todo.folder} holds a training with another {other[0]} ({known[other[0]]!r}, not "
+                f"{wanted[other[0]]!r}): name another folder, or delete this one"
+            )
+        ended = before.result()
+        if ended is not None:
+            return ended
+    todo.write()
+    todo.forget_errors()
+    return None
+
+
+def _fixed(todo: Run) -> dict[str, Any]:
+    """What makes a training this one and no other."""
+    settings = {name: value for name, value in asdict(todo.settings).items() if name not in _FREE}
+    return {
+        "builder": todo.builder,
+        "facts": dict(todo.facts),
+        "training": todo.training,
+        "validation": todo.validation,
+        **settings,
+    }
+
+
+def _probe(spark: SparkSession, todo: Run) -> None:
+    """Whether so many ranks can start together, all see the folders, and have the packages."""
+    from brightspark.core.doctor import examine
+    from brightspark.core.findings import Level
+
+    staged = [path for path in (todo.training, todo.validation) if path]
+    findings = examine(spark, solutions=(), paths=staged, writable=[str(todo.folder)], ranks=todo.settings.ranks)
+    failures = [finding for finding in findings if finding.level is Level.FAILURE]
+    if failures:
+        raise SetupError("; ".join(f"{finding.check}: {finding.found} → {finding.advice}" for finding in failures))
+
+
+def _launched(spark: SparkSession, todo: Run) -> dict[str, Any]:
+    """Launches until the training has ended, or has failed for good."""
+    from pyspark.ml.torch.distributor import TorchDistributor
+
+    settings = todo.settings
+    for restart in range(settings.max_restarts + 1):
+        distributor = TorchDistributor(settings.ranks, local_mode=False, use_gpu=settings.use_gpu)
+        try:
+            return dict(distributor.run(_rank, str(todo.folder)) or {})
+        except Exception as error:  # whatever Spark makes of a rank's end
+            raised = on_a_worker(spark, partial(_take_errors, todo))
+            reason = _reason(raised, settings.ranks) or one_line(error, limit=2_000)
+            if any(one["ours"] for one in raised):
+                raise ModelError(f"the training failed: {reason}") from error
+            if restart == settings.max_restarts:
+                raise ModelError(
+                    f"the training failed {restart + 1} times (max_restarts={settings.max_restarts}); at last: {reason}"
+                ) from error
+            _log.warning("a rank died, launching again (%d of %d): %s", restart + 1, settings.max_restarts, reason)
+    raise AssertionError("unreachable")
+
+
+def _rank(folder: str) -> dict[str, Any]:
+    """What TorchDistributor runs as each rank."""
+    from brightspark.core.loop import run
+
+    return run(folder)
+
+
+def _take_errors(todo: Run) -> list[dict[str, Any]]:
+    raised = todo.errors()
+    todo.forget_errors()
+    return raised
+
+
+def _reason(raised: list[dict[str, Any]], ranks: int) -> str:
+    """What a launch ended by: the traceback of the rank that failed first, or that one said nothing."""
+    silent = sorted(set(range(ranks)) - {one["rank"] for one in raised})
+    if silent and raised:
+        names = ", ".join(map(str, silent))
+        return (
+            f"rank {names} died without a word (killed? out of memory?); rank {raised[0]['rank']}: {raised[0]['error']}"
+        )
+    ours = [one for one in raised if one["ours"]] or raised
+    return f"rank {ours[0]['rank']}: {ours[0]['traceback']}" if ours else ""
+
+
+@contextmanager
+def _followed(todo: Run, say: Callable[[Line], None]) -> Iterator[None]:
+    """Tells each new line of the journal while the block runs."""
+    journal = Path(todo.folder) / METRICS
+    told = sum(1 for _ in read_journal(journal))
+    ended = threading.Event()
+
+    def follow() -> None:
+        nonlocal told
+        last = False
+        while not last:
+            last = ended.wait(FOLLOW_SECONDS)
+            for line in list(read_journal(journal))[told:]:
+                say(line)
+                told += 1
+
+    thread = threading.Thread(target=follow, name="journal", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _say(line: Line) -> None:
+    if line["kind"] == "step":
+        _log.info(
+            "epoch %d, step %d of %d: loss %.4g, %.0f samples/s, %.0f s left",
+            line["epoch"], line["step"], line["steps"], line["loss"], line["samples_per_second"], line["seconds_left"],
+        )  # fmt: skip
+    else:
+        _log.info("%s", {name: value for name, value in line.items() if name != "time"})

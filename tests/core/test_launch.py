@@ -1,0 +1,155 @@
+"""Training through Spark: ranks that start together, die, and are started again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from brightspark.core.errors import InputError, ModelError, SetupError
+from brightspark.core.launch import train
+from brightspark.core.run import Run
+from brightspark.core.training_settings import TrainingSettings
+from tests.core.toy_training import write_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ROWS = 240
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("staged")
+    return write_rows(folder / "training", ROWS), write_rows(folder / "validation", 50)
+
+
+def planned(folder: Path, staged: tuple[str, str], facts: Mapping[str, Any] | None = None, **settings: Any) -> Run:
+    chosen: dict[str, Any] = {
+        "epochs": 3, "batch_size": 24, "ranks": 2, "loader_workers": 2, "snapshot_steps": 3, "learning_rate": 0.01,
+        "ema_decay": 0.9, **settings,
+    }  # fmt: skip
+    return Run(
+        folder=folder,
+        builder="tests.core.toy_training:build",
+        facts=facts or {},
+        training=staged[0],
+        validation=staged[1],
+        settings=TrainingSettings(**chosen),
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    spark: SparkSession, staged: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Any]]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    lines: list[Any] = []
+    train(spark, planned(folder, staged), say=lines.append)
+    return folder, lines
+
+
+def kill_rank(rank: int, folder: Path) -> None:
+    """Kills the process that trains in `folder` as that rank, not those that load its records."""
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "environ").read_bytes().split(b"\0")
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            above = (Path("/proc") / parent / "cmdline").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if f"RANK={rank}".encode() in words and b"LOCAL_RANK=0" in words and b"torch.distributed.run" in above:
+            os.kill(int(process.name), signal.SIGKILL)
+            return
+    raise AssertionError(f"there is no rank {rank}")
+
+
+@pytest.mark.slow
+def test_the_driver_is_told_how_it_goes(undisturbed: tuple[Path, list[Any]]) -> None:
+    folder, lines = undisturbed
+    assert [line["epoch"] for line in lines if line["kind"] == "epoch"] == [0, 1, 2]
+    last = [line for line in lines if line["kind"] == "step"][-1]
+    assert (last["step"], last["steps"], last["seconds_left"]) == (30, 30, 0)
+    assert last["samples_per_second"] > 0
+    assert Run.open(folder).result() == {
+        "steps": 30, "epochs": 3, "monitor": "loss", "best": min(
+            line["loss"] for line in lines if line["kind"] == "epoch"
+        ), "best_epoch": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_killed_is_started_again_and_changes_no_bit(
+    spark: SparkSession, staged: tuple[str, str], undisturbed: tuple[Path, list[Any]], tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    step = int(np.random.default_rng(time.time_ns()).integers(3, 25))
+    logging.getLogger(__name__).warning("rank 1 is killed after the snapshot that follows step %d", step)
+    killed: list[float] = []
+
+    def kill_once(line: Mapping[str, Any]) -> None:
+        if line["kind"] == "snapshot" and line["step"] >= step and not killed:
+            kill_rank(1, tmp_path)
+            killed.append(time.monotonic())
+
+    train(spark, planned(tmp_path, staged, {"seconds": 0.02}), say=kill_once)
+    assert killed
+    assert "launching again (1 of 3): rank 1 died without a word" in caplog.text
+    wanted, found = (load_file(folder / "weights.safetensors") for folder in (undisturbed[0], tmp_path))
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+@pytest.mark.slow
+def test_what_a_rank_raises_for_good_is_told_with_its_own_words(
+    spark: SparkSession, staged: tuple[str, str], tmp_path: Path
+) -> None:
+    broken = (write_rows(tmp_path / "rows", ROWS, broken=range(0, ROWS, 10)), staged[1])
+    with pytest.raises(
+        ModelError, match=r"(?s)the training failed: rank \d: Traceback.*BudgetError: .* cannot be read"
+    ):
+        train(spark, planned(tmp_path / "run", broken))
+
+
+@pytest.mark.slow
+def test_too_few_slots_are_found_out_before_and_soon(
+    spark: SparkSession, staged: tuple[str, str], tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(SetupError, match="slots"):
+        train(spark, planned(tmp_path, staged, ranks=5, batch_size=25))
+    assert time.monotonic() - began < 60
+
+
+def test_one_rank_trains_in_this_process_without_spark(staged: tuple[str, str], tmp_path: Path) -> None:
+    todo = planned(tmp_path, staged, {"log": str(tmp_path)}, ranks=1, loader_workers=0, epochs=1)
+    assert train(None, todo)["steps"] == 10
+    assert (tmp_path / "weights.safetensors").exists()
+
+
+def test_a_training_that_has_ended_is_not_started_again(staged: tuple[str, str], tmp_path: Path) -> None:
+    todo = planned(tmp_path, staged, ranks=1, loader_workers=0, epochs=1)
+    first = train(None, todo)
+    began = (tmp_path / "weights.safetensors").stat().st_mtime_ns
+    assert train(None, todo) == first
+    assert (tmp_path / "weights.safetensors").stat().st_mtime_ns == began
+
+
+def test_a_folder_with_another_training_is_refused(staged: tuple[str, str], tmp_path: Path) -> None:
+    train(None, planned(tmp_path, staged, ranks=1, loader_workers=0, epochs=1))
+    with pytest.raises(InputError, match=r"holds a training with another learning_rate \(0.01, not 0.5\)"):
+        train(None, planned(tmp_path, staged, ranks=1, loader_workers=0, epochs=1, learning_rate=0.5))
+    train(None, planned(tmp_path, staged, ranks=1, loader_workers=0, epochs=1, keep_snapshots=5))
+
+
+def test_several_ranks_need_a_session(staged: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="ranks=2 need a Spark session"):
+        train(None, planned(tmp_path, staged))
