@@ -202,8 +202,8 @@ def _by_table(values: Pixels, table: Dataset, little_endian: bool) -> Bytes:
     shades = _entries(table.LUTData, entries, little_endian)
     last = min(entries or 1 << 16, shades.size) - 1
     index = np.clip(np.nan_to_num(np.rint(values)) - first, 0, last).astype(np.intp)
-    eight: Bytes = np.rint(np.minimum(shades / ((1 << bits) - 1), 1.0) * 255).astype(np.uint8)
-    return np.take(eight, index)
+    shown: Bytes = np.rint(np.minimum(shades / ((1 << bits) - 1), 1.0) * 255).astype(np.uint8)[index]
+    return shown
 
 
 def _number(dataset: Dataset, keyword: str) -> float | None:

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from brightspark.core.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 
+_NUMBERS = {"F": "floating-point", "I": "32-bit or signed"}  # Pillow's modes for what only a TIFF can hold
+
 # Pillow warns above this many pixels and refuses twice as many; here the first is an error already.
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485
 
-# The header is checked below; Pillow's own warning about it would only say the same into a worker's log.
+# What Pillow warns of, large headers and damaged tags, is checked here or is the record's error; in a worker's log it
+# would stand once for each file.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", module=r"PIL\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +50,25 @@ def open_image(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Reads an image's header; the pixels are decoded by `upright`.
 
     Only the formats in FORMATS are tried, whatever the file's name says.
-    Raises InputError for a file that is none of them, and for one with more than `max_pixels`.
+    Raises InputError for a file that is none of them, for one with more than `max_pixels`, and for pixels that are
+    measurements rather than brightness.
     """
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
-        raise InputError(f"this is no image that can be read: {_what(file)} ({', '.join(FORMATS)} can)") from None
+        raise InputError(
+            f"this is no image that can be read: {_what(file)} ({', '.join(FORMATS)} and DICOM can)"
+        ) from None
     except Image.DecompressionBombError as error:
         raise InputError(str(error)) from None
     width, height = image.size
     if width * height > max_pixels:
         raise InputError(f"the image has {width}×{height} pixels, more than the {max_pixels:,} that are allowed")
+    if image.mode in _NUMBERS:
+        raise InputError(
+            f"the image's pixels are {_NUMBERS[image.mode]} numbers, and nothing says which of them is black and which "
+            "white; convert it to 8 or 16 bits a channel"
+        )
     return image
 
 
@@ -69,8 +82,8 @@ def upright(image: Image.Image, mode: str = "RGB") -> Image.Image:
     ImageOps.exif_transpose(image, in_place=True)  # in place: a photograph that is upright already is not copied
     if image.mode == mode:
         return image
-    if image.mode.startswith("I;16") or image.mode == "I":
-        image = image.point(lambda value: value / 256).convert("L")
+    if image.mode.startswith("I;16"):  # in either byte order, of which Pillow itself scales one only
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow would warn that it drops a palette's transparency
     return image.convert(mode)

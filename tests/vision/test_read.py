@@ -51,7 +51,7 @@ class TestFolders:
         cat = save(tmp_path / "images" / "cat" / "1.jpg")
         dog = save(tmp_path / "images" / "animals" / "dog" / "2.PNG")
         top = save(tmp_path / "images" / "3.webp")
-        for other in ("cat/notes.txt", "cat/4.gif", "labels.csv", "cat/.hidden.jpg", "_temporary/5.jpg"):
+        for other in ("cat/notes.txt", "cat/4.svg", "labels.csv", "cat/.hidden.jpg", "_temporary/5.jpg"):
             (tmp_path / "images" / other).parent.mkdir(exist_ok=True)
             (tmp_path / "images" / other).write_text("path,label\nx,y\n")
         frame = read_images(spark, str(tmp_path / "images"))
@@ -135,6 +135,24 @@ class TestTables:
         frame = read_images(spark, str(folder / "bytes"), format="parquet")
         assert frame.columns == ["name", "content"]
         assert sorted(map(tuple, frame.collect())) == sorted(rows)
+        assert_scored(network, frame, len(NAMES))
+
+    @pytest.mark.parametrize("column", ["path", "content"])
+    def test_orc(self, column: str, spark: SparkSession, folder: Path, network: Path) -> None:
+        rows = [(name if column == "path" else bytearray((folder / name).read_bytes()), name) for name in NAMES]
+        kind = "string" if column == "path" else "binary"
+        spark.createDataFrame(rows, f"{column} {kind}, name string").write.orc(str(folder / "table"))
+        frame = read_images(spark, str(folder / "table"), format="orc")
+        assert set(frame.columns) == {column, "name"}
+        assert sorted(row["name"] for row in frame.collect()) == sorted(NAMES)
+        assert_scored(network, frame, len(NAMES))
+
+    def test_binary_file(self, spark: SparkSession, folder: Path, network: Path) -> None:
+        """Spark's own format for folders: paths with a scheme, and the bytes, which are what is scored."""
+        frame = read_images(spark, str(folder), format="binaryFile")
+        assert frame.columns == ["path", "modificationTime", "length", "content"]
+        contents = {bytes(row["content"]) for row in frame.collect()}
+        assert contents == {(folder / name).read_bytes() for name in NAMES}
         assert_scored(network, frame, len(NAMES))
 
     def test_a_folder_of_parquet_files_is_a_table(self, spark: SparkSession, tmp_path: Path) -> None:
