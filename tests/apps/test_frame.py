@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import http.client
 import importlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
 import pyarrow as pa
@@ -68,6 +72,25 @@ def test_listening_for_others_is_warned_of() -> None:
 def test_a_model_that_is_none_ends_before_anything_is_served(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"no model\.safetensors"):
         run_app(host="127.0.0.1", model=str(tmp_path), only=["vision"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_real_thing_serves_and_leaves_nothing_behind(network: Path, tmp_path: Path, end: signal.Signals) -> None:
+    command = [sys.executable, "-m", "brightspark", "app", "--model", str(network), "--only", "vision"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as app:
+        assert app.stderr is not None
+        said = next(line for line in app.stderr if "http" in line)
+        address = said.split()[2]
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        assert list(tmp_path.glob("brightspark-app-*"))
+        app.send_signal(end)
+        assert app.wait(timeout=30) == 0
+    assert address.startswith("http://127.0.0.1:")
+    assert not list(tmp_path.iterdir())
 
 
 def test_too_many_files_are_refused() -> None:
