@@ -47,6 +47,7 @@ class Film:
         """Frames decoded so far."""
         self._packets = Demuxer(file)
         self._far = self._packets.ticks(FAR_SECONDS)
+        self._shown: Shown | None = None
         self._end: int | None = None  # known once the decoder came there
         self._delay = 0  # from a packet's decoding to its frame's display, where packets do not say
         self._first_undated: int | None = None
@@ -57,7 +58,7 @@ class Film:
         if self._first_undated is not None:
             self._delay = first.time - self._first_undated
         self._start = first.time
-        self._advance(self._start)
+        self._shown = self._ready.popleft()
 
     def close(self) -> None:
         """Closes the file. Closing twice is no error."""
@@ -158,7 +159,7 @@ class Film:
     def _stand(self, *, landed: int | None) -> None:
         self._queue: deque[Packet] = deque()
         self._ready: deque[Shown] = deque()
-        self._shown: Shown | None = None
+        self._shown = None
         self._landed = landed  # time of the key frame at which reading began; None: not found yet
         self._skipped_to: int | None = None  # the same, until a frame of it is shown
         self._latest = 0  # time of the last frame that was decoded

@@ -83,10 +83,10 @@ def _turn(frame: VideoFrame) -> Image.Transpose | None:
 
 
 def _decode(frame: VideoFrame, width: int, turn: Image.Transpose | None, mode: str) -> Image.Image:
-    # One converter a thread: PyAV makes one for every frame, which takes longer than to use it.
+    # One converter a thread: PyAV makes one for every frame, with threads of its own, which takes longer than its work.
     if not hasattr(_thread, "converter"):
         _thread.converter = VideoReformatter()
-    image: Image.Image = _thread.converter.reformat(frame, width=width, format="rgb24").to_image()
+    image: Image.Image = _thread.converter.reformat(frame, width=width, format="rgb24", threads=1).to_image()
     if turn is not None:
         image = image.transpose(turn)
     return image if image.mode == mode else image.convert(mode)
