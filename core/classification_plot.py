@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
 
     from brightspark.core.classification_report import ClassificationReport
@@ -19,11 +21,15 @@ DRAWN_CURVES = 8
 def draw(report: ClassificationReport) -> Figure:
     """Draws four panels: confusion, ROC, precision and recall, reliability. An empty one says what it lacks."""
     figure = Figure(figsize=(11, 9), layout="constrained")
-    confusion, roc, precision_recall, reliability = figure.subplots(2, 2).flat
-    _draw_confusion(confusion, report)
-    _draw_roc(roc, report)
-    _draw_precision_recall(precision_recall, report)
-    _draw_reliability(reliability, report)
+    for axes, panel in zip(figure.subplots(2, 2).flat, PANELS.values(), strict=True):
+        panel(axes, report)
+    return figure
+
+
+def draw_panel(report: ClassificationReport, name: str) -> Figure:
+    """Draws one of the PANELS alone, in the size that matplotlib's settings say."""
+    figure = Figure()
+    PANELS[name](figure.subplots(), report)
     return figure
 
 
@@ -43,8 +49,9 @@ def _draw_confusion(axes: Axes, report: ClassificationReport) -> None:
     left_out = len(report.confusion.names) - len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.grid(visible=False)  # it would lie upon the cells
     axes.set_title("confusion" + (f" (without {left_out:,} smaller classes)" if left_out else ""))
-    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_xticks(range(len(names)), names, rotation=0 if len(names) < 4 else 90)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="prediction", ylabel="label")
     if len(names) <= DRAWN_CLASSES // 2:
@@ -105,3 +112,12 @@ def _say(axes: Axes, title: str, words: str) -> None:
     axes.set_title(title)
     axes.set_axis_off()
     axes.text(0.5, 0.5, words, ha="center", va="center", wrap=True)
+
+
+PANELS: dict[str, Callable[[Axes, ClassificationReport], None]] = {
+    "confusion": _draw_confusion,
+    "roc": _draw_roc,
+    "precision and recall": _draw_precision_recall,
+    "reliability": _draw_reliability,
+}
+"""What `draw` shows, in its order."""

@@ -119,6 +119,8 @@ class Card:
     """Label and probability (0 to 1), best first."""
     truth: str | None = None
     """The true label, where it is known."""
+    about: str = ""
+    """What else is known of the record, in one line."""
     error: str | None = None
     """Why there is no answer."""
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from brightspark.vision import demo_photographs
+from brightspark.vision import demo_dicom, demo_medical, demo_photographs
 
-SECTIONS = {"vision": demo_photographs.section}
+SECTIONS = {
+    "vision": demo_photographs.section,
+    "skin patches": demo_medical.section,
+    "DICOM": demo_dicom.section,
+}

@@ -1,0 +1,45 @@
+"""A classification report as blocks of the HTML report: its classes in a table, its panels one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from brightspark.core import report as page
+
+if TYPE_CHECKING:
+    from brightspark.core.classification_report import ClassificationReport
+
+_PANELS = {  # name in `classification_plot.PANELS` → what it shows, and how to read it
+    "confusion": ("Confusion matrix", "How often each label (a row) got each prediction (a column)."),
+    "roc": (
+        "ROC curve",
+        "The share of the positives that is found, for each share of false alarms; the dashed line is guessing.",
+    ),
+    "reliability": (
+        "Reliability curve",
+        "How often answers of a given confidence are right. On the dashed line, confidence is what it says; the "
+        "calibration error is the mean distance from it.",
+    ),
+}
+
+
+def classification_blocks(report: ClassificationReport) -> list[page.Table | page.Plot]:
+    """The table of classes, the confusion matrix, the ROC curve and the reliability curve."""
+    return [_class_table(report), *(_plot(report, name) for name in _PANELS)]
+
+
+def _class_table(report: ClassificationReport) -> page.Table:
+    rows = [
+        (name, scores.support, scores.precision, scores.recall, scores.f1, scores.auroc)
+        for name, scores in report.per_class.items()
+    ]
+    columns = ("label", "rows", "precision", "recall", "F1", "AUROC")
+    return page.Table(columns, rows, caption=f"Each label against the rest, over {report.counts.measured:,} rows.")
+
+
+def _plot(report: ClassificationReport, name: str) -> page.Plot:
+    from brightspark.core.classification_plot import draw_panel
+
+    title, caption = _PANELS[name]
+    with page.plot_style():
+        return page.Plot(draw_panel(report, name), alt=title, caption=caption)
