@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from brightspark.core.errors import SetupError, one_line
 from brightspark.core.order import Order, Position
-from brightspark.core.shards import Rows
+from brightspark.core.shards import Key, Rows
 from brightspark.core.task import Batch, Example, Record, Task
+from brightspark.core.windows import Windows
 
-Key = tuple[int, int]  # epoch and row
 PREFETCH = 2  # batches that each loader process keeps ready
 
 
@@ -42,7 +42,9 @@ class Loaded(NamedTuple):
 class Examples(Dataset[Any]):
     """Examples by (epoch, row): the same key always gives the same example, in whichever process."""
 
-    def __init__(self, rows: Rows, example: Callable[[Record, bool], Example], *, seed: int, training: bool) -> None:
+    def __init__(
+        self, rows: Rows | Windows, example: Callable[[Record, bool], Example], *, seed: int, training: bool
+    ) -> None:
         self.rows, self.example = rows, example
         self.seed, self.training = seed, training
 
@@ -51,7 +53,7 @@ class Examples(Dataset[Any]):
 
     def __getitems__(self, keys: Sequence[Key]) -> list[Example | Skipped]:
         """The examples of several keys; a record that fails is in its place as a Skipped."""
-        records = self.rows.__getitems__([row for _, row in keys])
+        records = self.rows.records(keys)
         return [self._one(key, record) for key, record in zip(keys, records, strict=True)]
 
     def _one(self, key: Key, record: Record) -> Example | Skipped:
@@ -63,7 +65,7 @@ class Examples(Dataset[Any]):
 
 
 def training_batches(
-    rows: Rows,
+    rows: Rows | Windows,
     task: Task,
     *,
     order: Order,

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from brightspark.core.run import METRICS, WEIGHTS, Run
 from brightspark.core.shards import Rows, Shards
 from brightspark.core.state import State
 from brightspark.core.task import Batch, Task, added, to_device
+from brightspark.core.windows import Windows
 
 
 def run(folder: str | Path) -> dict[str, Any]:
@@ -72,6 +73,9 @@ def _train(todo: Run, ranks: Ranks) -> dict[str, Any]:
     settings = todo.settings
     shards = Shards.open(todo.training)
     order = Order(rows=len(shards), seed=settings.seed)
+    if settings.window_rows:
+        groups = tuple(rows for shard in shards.manifest.shards for rows in shard.row_groups)
+        order = replace(order, groups=groups, window_rows=settings.window_rows)
     steps = settings.epochs * -(-order.steps(settings.share(ranks.ranks) * ranks.ranks) // settings.accumulate)
     seed_everything(settings.seed)
     task = todo.task()
@@ -85,7 +89,7 @@ def _train(todo: Run, ranks: Ranks) -> dict[str, Any]:
     training = _Training(
         todo=todo, ranks=ranks, task=task, network=network, state=state, journal=journal, last_batch=[]
     )
-    _steps(training, order, shards.rows(task.columns))
+    _steps(training, order, Windows(shards, order, task.columns) if order.groups else shards.rows(task.columns))
     return _finish(training)
 
 
@@ -95,7 +99,7 @@ def _wrapped(module: torch.nn.Module, ranks: Ranks) -> torch.nn.Module:
     return DistributedDataParallel(module, device_ids=[ranks.device] if ranks.device.type == "cuda" else None)
 
 
-def _steps(training: _Training, order: Order, rows: Rows) -> None:
+def _steps(training: _Training, order: Order, rows: Rows | Windows) -> None:
     """All steps to the end, with what comes after an epoch and between them."""
     settings, state, ranks = training.todo.settings, training.state, training.ranks
     if state.stopped(settings.patience):

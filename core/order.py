@@ -1,4 +1,7 @@
-"""In which order a training sees the rows: a permutation by seed and epoch, whatever the number of ranks."""
+"""In which order a training sees the rows: a permutation by seed and epoch, whatever the number of ranks.
+
+Knows neither Spark nor torch.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,9 @@ class Order:
     takes every n-th sample, beginning with its r-th. So what has been seen follows from the position alone, and a
     training goes on from there with any number of ranks.
 
+    With `windows`, for data that no node's disk holds, an epoch permutes the row groups, cuts them into windows of at
+    least so many rows, and permutes the rows of each window.
+
     A last global batch that is not full is padded with the first rows of the same permutation, so that all ranks take
     equally many steps of equal size: an epoch repeats at most `ranks * batch_size - 1` rows.
     """
@@ -34,6 +40,9 @@ class Order:
     rows: int
     seed: int = 0
     shuffle: bool = True
+    groups: tuple[int, ...] = ()
+    """The rows of each row group, where they are read in windows."""
+    window_rows: int = 0
 
     def permutation(self, epoch: int) -> Indices:
         """The epoch's order: 4 bytes a row below 2^32 rows.
@@ -41,10 +50,35 @@ class Order:
         >>> Order(rows=5, seed=7).permutation(epoch=0), Order(rows=5, seed=7).permutation(epoch=1)
         (array([0, 4, 2, 3, 1], dtype=uint32), array([2, 4, 3, 0, 1], dtype=uint32))
         """
-        order: Indices = np.arange(self.rows).astype(np.uint32 if self.rows < 2**32 else np.uint64)
+        kind = np.uint32 if self.rows < 2**32 else np.uint64
+        generator = np.random.default_rng([self.seed, epoch])
+        if not self.groups:
+            return self._shuffled(np.arange(self.rows).astype(kind), generator)
+        starts = np.concatenate([[0], np.cumsum(self.groups)])
+        windows = [
+            np.concatenate([np.arange(starts[group], starts[group + 1]).astype(kind) for group in window])
+            for window in self.windows(epoch)
+        ]
+        return np.concatenate([self._shuffled(window, generator) for window in windows])
+
+    def windows(self, epoch: int) -> list[list[int]]:
+        """The numbers of the row groups of each window of an epoch.
+
+        >>> Order(rows=9, seed=7, groups=(3, 3, 3), window_rows=4).windows(epoch=0)
+        [[0, 2], [1]]
+        """
+        numbers = self._shuffled(np.arange(len(self.groups)), np.random.default_rng([self.seed, epoch, 1]))
+        windows: list[list[int]] = [[]]
+        for group in map(int, numbers):
+            if sum(self.groups[other] for other in windows[-1]) >= self.window_rows and windows[-1]:
+                windows.append([])
+            windows[-1].append(group)
+        return windows
+
+    def _shuffled(self, numbers: Indices, generator: np.random.Generator) -> Indices:
         if self.shuffle:
-            np.random.default_rng([self.seed, epoch]).shuffle(order)
-        return order
+            generator.shuffle(numbers)
+        return numbers
 
     def steps(self, batch: int) -> int:
         """Global batches of `batch` samples in an epoch; the last one may be padded."""

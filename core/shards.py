@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from brightspark.core.storage import Storage
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Key = tuple[int, int]  # epoch and row
 BATCH_ROWS = 256  # of a record batch in the node's copy; a row is found by bisection over the batches
 
 
@@ -75,6 +76,20 @@ class Shards:
     def _path(self, shard: Shard) -> str:
         return f"{self.manifest.path.rstrip('/')}/{shard.name}"
 
+    def copy_groups(self, numbers: Sequence[int], columns: Sequence[str], target: Path) -> None:
+        """Some row groups, by their number over all shards, into one file of Arrow batches."""
+        places = [(shard, place) for shard in self.manifest.shards for place in range(len(shard.row_groups))]
+        with pa.OSFile(str(target), "wb") as sink:
+            writer = None
+            for number in numbers:
+                shard, place = places[number]
+                with Storage().open(self._path(shard), whole=False) as file:
+                    table = pq.ParquetFile(file).read_row_group(place, columns=list(columns))
+                writer = writer or pa.ipc.new_stream(sink, table.schema)
+                writer.write_table(table, max_chunksize=BATCH_ROWS)
+            if writer is not None:
+                writer.close()
+
     def _on_this_node(self) -> Path:
         """The folder of this node's copy; who comes first makes it, the others wait."""
         folder = cache_root() / "shards" / self.manifest.digest
@@ -100,7 +115,7 @@ class Shards:
         if needed > free:
             raise StorageError(
                 f"this node's copy of {self.manifest.path} takes {needed >> 20:,} MiB, and {folder} has {free >> 20:,} "
-                "free: set BRIGHTSPARK_CACHE to a larger disk, or read the row groups as they come (streamed=True)"
+                "free: set BRIGHTSPARK_CACHE to a larger disk, or train with window_rows=…, which keeps only a part"
             )
 
     def _copy(self, shard: Shard, target: Path) -> None:
@@ -112,7 +127,7 @@ class Shards:
 
 
 class Rows:
-    """Rows by number, memory-mapped; a map-style dataset of torch."""
+    """All rows by number, memory-mapped."""
 
     def __init__(self, folder: Path, columns: Sequence[str]) -> None:
         self.folder, self.columns = folder, list(columns)
@@ -126,9 +141,13 @@ class Rows:
         return row
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Several rows, in the order of their numbers: what torch's DataLoader asks for."""
+        """Several rows, in the order of their numbers."""
         rows: list[dict[str, Any]] = self.take(numbers).to_pylist()
         return rows
+
+    def records(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
+        """The rows of (epoch, row): what a loader asks for. Here a row is the same in every epoch."""
+        return self.__getitems__([row for _, row in keys])
 
     def take(self, numbers: Sequence[int]) -> pa.Table:
         """Several rows as an Arrow table."""
@@ -139,15 +158,13 @@ class Rows:
 
     def _dataset(self) -> Dataset:
         if self._opened is None:
-            from datasets import Dataset, concatenate_datasets
-
-            files = sorted(self.folder.glob("*.arrow"))
-            parts = [Dataset.from_file(str(file)).select_columns(self.columns) for file in files]
-            self._opened = concatenate_datasets(parts).with_format("arrow")
+            self._opened = mapped(sorted(self.folder.glob("*.arrow")), self.columns)
         return self._opened
 
 
-def row_groups(shards: Shards) -> Iterator[tuple[Shard, int]]:
-    """Every row group of every shard, in the order of the rows."""
-    for shard in shards.manifest.shards:
-        yield from ((shard, number) for number in range(len(shard.row_groups)))
+def mapped(files: Sequence[Path], columns: Sequence[str]) -> Dataset:
+    """Files of Arrow batches as one table in the kernel's pages; a row is found without reading the others."""
+    from datasets import Dataset, concatenate_datasets
+
+    parts = [Dataset.from_file(str(file)).select_columns(list(columns)) for file in files]
+    return concatenate_datasets(parts).with_format("arrow")

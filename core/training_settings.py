@@ -37,6 +37,11 @@ class TrainingSettings:
     )
     patience: Annotated[int | None, "stop after so many epochs without a better one"] = None
     loader_workers: Annotated[int, "processes a rank that read, decode and augment ahead of the model"] = 2
+    window_rows: Annotated[
+        int | None,
+        "for data that no node's disk holds: rows that are kept, and permuted among each other, at a time; otherwise "
+        "each node keeps a copy of all rows",
+    ] = None
     max_error_rate: Annotated[float, "training stops when a larger share of the records cannot be read"] = 0.01
     snapshot_steps: Annotated[int | None, "steps between two snapshots"] = None
     snapshot_minutes: Annotated[float | None, "minutes between two snapshots"] = 10.0
@@ -56,7 +61,7 @@ class TrainingSettings:
         for name in ("learning_rate", "layer_decay"):
             if not getattr(self, name) > 0:
                 raise SettingError(f"{name}={getattr(self, name)} must be above 0")
-        for name in ("clip_norm", "snapshot_steps", "snapshot_minutes", "patience"):
+        for name in ("clip_norm", "window_rows", "snapshot_steps", "snapshot_minutes", "patience"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise SettingError(f"{name}={getattr(self, name)} must be above 0, or None")
         for name in ("warmup", "max_error_rate"):
