@@ -43,6 +43,17 @@ class Classifier:
 
     def predict(self, images: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
         """Class numbers, and probabilities as float32, images × classes."""
+        logits = self._run(self.model, images)
+        probabilities = logits.softmax(dim=1)
+        return probabilities.argmax(dim=1).numpy(), probabilities.numpy()
+
+    def features(self, images: Sequence[torch.Tensor]) -> np.ndarray:
+        """Pooled features before the classifier, float32, images × features."""
+        model = self.model
+        features = self._run(lambda batch: model.forward_head(model.forward_features(batch), pre_logits=True), images)
+        return features.numpy()
+
+    def _run(self, function: Callable[[torch.Tensor], torch.Tensor], images: Sequence[torch.Tensor]) -> torch.Tensor:
         import torch
 
         batch = torch.stack(tuple(images))
@@ -50,9 +61,7 @@ class Classifier:
             batch = batch.contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast("cpu", torch.bfloat16) if self.bfloat16 else contextlib.nullcontext()
         with torch.inference_mode(), autocast:
-            logits = self.model(batch)
-        probabilities = logits.float().softmax(dim=1)
-        return probabilities.argmax(dim=1).numpy(), probabilities.numpy()
+            return function(batch).float()
 
 
 def load_transform(folder: Path) -> Callable[[Image.Image], torch.Tensor]:
