@@ -50,9 +50,9 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the app may read: `trip`, with 40 pictures and one that is none."""
+    """What the app may read: `trip`, with 19 pictures and a file that is none."""
     base = tmp_path_factory.mktemp("app") / "base"
-    save_pictures(base / "trip", 40)
+    save_pictures(base / "trip", 19)
     (base / "trip" / "broken.jpg").write_text("no picture")
     (base.parent / "secret").mkdir()
     shutil.copy(base / "trip" / "0000.jpg", base.parent / "secret")

@@ -124,14 +124,13 @@ def test_a_turned_photograph_is_shown_upright(page: Page) -> None:
     expect(page.locator("#answer figcaption")).to_contain_text("40 × 64 pixels")
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_gets_a_message_and_the_next_one_an_answer(page: Page, network: Path, name: str) -> None:
-    content, message = BROKEN[name]
-    upload(page, content, name)
+def test_a_broken_file_gets_a_message_and_the_next_one_an_answer(page: Page, network: Path) -> None:
     problem = page.locator("#answer .bs-problem")
-    expect(problem).to_contain_text("This file cannot be classified")
-    expect(problem).to_contain_text(message)
-    expect(problem).to_contain_text(name)
+    for name, (content, message) in BROKEN.items():
+        upload(page, content, name)
+        expect(problem).to_contain_text(name)
+        expect(problem).to_contain_text("This file cannot be classified")
+        expect(problem).to_contain_text(message)
     upload(page, IMAGES["upright.jpg"], "upright.jpg")
     assert shown(page, "upright.jpg") == as_shown(engine_says(network, IMAGES["upright.jpg"]))
 
@@ -265,7 +264,7 @@ def test_a_folder_goes_through_spark_with_a_bar_that_reaches_its_end(
     assert (done[0], done[-1]) == (0, len(files))
     assert len(set(done)) >= 5
     assert fits(page)
-    expect(page.locator("#progress")).to_contain_text("41 of 41 images, 1 errors")
+    expect(page.locator("#progress")).to_contain_text("20 of 20 images, 1 errors")
     expect(page.locator("#result .bs-figures")).to_contain_text("Images a second")
 
     with page.expect_download() as download:
@@ -306,18 +305,19 @@ def test_a_job_can_be_cancelled_and_another_one_started(spark: SparkSession, pag
     page.get_by_role("button", name="Cancel").click()  # waits until there is something to cancel
     expect(page.locator("#progress")).to_contain_text("Cancelled")
     page.get_by_role("button", name="Classify").click()
-    expect(page.locator("#progress")).to_contain_text("41 of 41 images")
+    expect(page.locator("#progress")).to_contain_text("20 of 20 images")
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("../secret", "is outside"), ("trip/../../secret", "is outside"), ("gone", "no folder"), ("/etc", "no folder")],
-)
-def test_only_folders_below_the_base_are_read(spark: SparkSession, page: Page, name: str, reason: str) -> None:
-    choose_folder(page, name)
-    page.get_by_role("button", name="Classify").click()
-    expect(page.locator("#result .bs-problem")).to_contain_text(reason)
-    expect(page.get_by_role("button", name="Classify")).to_be_enabled()
+OUTSIDE = {"../secret": "is outside", "trip/../../secret": "is outside", "gone": "no folder", "/etc": "no folder"}
+
+
+def test_only_folders_below_the_base_are_read(spark: SparkSession, page: Page) -> None:
+    for name, reason in OUTSIDE.items():
+        choose_folder(page, name)
+        page.get_by_role("button", name="Classify").click()
+        expect(page.locator("#result .bs-problem")).to_contain_text(reason)
+        expect(page.get_by_role("button", name="Classify")).to_be_enabled()
+        page.evaluate("document.querySelector('#result .bs-problem').remove()")
 
 
 # The server
