@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 from brightspark.core.doctor_driver import examine_driver, examine_java
+from brightspark.core.doctor_session import answers, examine_session
 from brightspark.core.errors import SettingError, one_line
 from brightspark.core.findings import Finding, Level, failure
 from brightspark.core.requirements import Need, check_solutions, installed, installed_solutions, needs
@@ -41,7 +43,7 @@ def examine(
     workers must be able to read, `writable` folders that they must be able to write into, and `ranks` how many
     processes of a distributed training must start together (0: leave out what only training needs).
 
-    It takes seconds, and a minute where no worker answers.
+    It takes seconds, and two minutes where no worker answers.
     Raises SettingError for an unknown solution and for negative ranks.
 
     >>> for finding in examine(spark, paths=["s3://bucket/photographs"]):  # doctest: +SKIP
@@ -66,19 +68,17 @@ def checks(
     yield from examine_driver(solutions)
     if installed("pyspark") is None:
         return
-    if spark is None and not launched() and active() is None:
-        java = examine_java()
-        yield java
-        if java.level is Level.FAILURE:
+    for finding in _before_session() if spark is None and active() is None else ():
+        yield finding
+        if finding.level is Level.FAILURE:
             return
     try:
         # Its log would tell in pages of Java what a finding tells in a line.
         spark = spark or session("brightspark doctor", **{"spark.log.level": "OFF"})
-    except Exception as error:  # a server that is away, a JVM that dies: Spark's, py4j's or gRPC's
-        yield failure("Spark", f"no session: {one_line(error, limit=500)}", "mend that first; nothing else was checked")
+    except Exception as error:  # a JVM that dies, a master that is away: Spark's, py4j's or gRPC's
+        yield failure("Spark", f"there is no session: {one_line(error, limit=500)}", "mend that first")
         return
     from brightspark.core.doctor_cluster import examine_cluster
-    from brightspark.core.doctor_session import examine_session
 
     wanted = _needs(solutions)
     pyspark = next((need for need in wanted if need.name == "pyspark"), None)
@@ -86,6 +86,16 @@ def checks(
     yield from examine_cluster(
         spark, wanted, paths=list(map(absolute, paths)), writable=list(map(absolute, writable)), ranks=ranks
     )
+
+
+def _before_session() -> Iterator[Finding]:
+    """What would keep a session from being built, or let it hang."""
+    address = os.environ.get("SPARK_REMOTE", "")
+    if not launched():
+        yield examine_java()
+    elif address.startswith("sc://") and not answers(address):
+        found = f"{address.partition('/;')[0]} does not answer"  # behind it stands the token
+        yield failure("Spark", found, "check that the server runs, SPARK_REMOTE's port and use_ssl, and firewalls")
 
 
 def _needs(solutions: Sequence[str] | None) -> list[Need]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from brightspark.core.doctor_driver import examine_disk, gib
+from brightspark.core.doctor_session import is_true
 from brightspark.core.doctor_workers import SLOT_SECONDS, Facts, by_host, meet, said, slots, where
 from brightspark.core.errors import one_line
 from brightspark.core.findings import Finding, failure, many, ok, warning
@@ -95,7 +96,7 @@ def examine_gpus(workers: Sequence[Facts], facts: Sequence[Facts]) -> Iterator[F
 
 def examine_ranks(spark: SparkSession, facts: Sequence[Facts], ranks: int) -> Finding:
     """Whether the ranks of a distributed training would start together."""
-    dynamic = (spark.conf.get("spark.dynamicAllocation.enabled", None) or "").lower() == "true"
+    dynamic = is_true(spark, "spark.dynamicAllocation.enabled")
     there = slots(facts)
     if there < ranks and not dynamic:
         return failure(

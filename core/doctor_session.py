@@ -13,6 +13,7 @@ from brightspark.core.session import ARROW_BATCH_BYTES
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+REACH_SECONDS = 10.0  # for a Connect server to answer
 _ARROW_BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
 _IGNORE_TLS = "pytorch.spark.distributor.ignoreSsl"
 
@@ -32,7 +33,7 @@ def examine_version(spark: SparkSession, pyspark: Need | None) -> Finding:
 
     server, client = minor(spark.version), minor(__version__)
     connect = is_remote()
-    where = f"{'Spark Connect to ' if connect else ''}{spark.conf.get('spark.master', None) or 'a server'}"
+    where = f"{'Spark Connect to ' if connect else ''}{conf(spark, 'spark.master') or 'a server'}"
     if pyspark is not None and not pyspark.fits(spark.version):
         wanted = pyspark.requirement.specifier
         return failure("Spark", f"{spark.version} ({where}); brightspark needs {wanted}", f"run on a Spark {wanted}")
@@ -48,19 +49,19 @@ def examine_version(spark: SparkSession, pyspark: Need | None) -> Finding:
 
 def examine_settings(spark: SparkSession) -> Iterator[Finding]:
     """Settings that make scoring slow or hungry."""
-    if not _is_true(spark, "spark.python.worker.reuse", default=True):
+    if not is_true(spark, "spark.python.worker.reuse", default=True):
         yield warning(
             "worker reuse",
             "spark.python.worker.reuse is off: each task loads the model again",
             "set spark.python.worker.reuse=true where the session is started",
         )
-    if _is_true(spark, "spark.speculation"):
+    if is_true(spark, "spark.speculation"):
         yield warning(
             "speculation",
             "spark.speculation is on: slow tasks are started twice, and their rows scored twice",
             "set spark.speculation=false where the session is started",
         )
-    limit = spark.conf.get(_ARROW_BYTES, None)
+    limit = conf(spark, _ARROW_BYTES)
     if limit is not None and not 0 < _bytes(limit) <= 8 * ARROW_BATCH_BYTES:
         yield warning(
             "Arrow batches",
@@ -71,18 +72,42 @@ def examine_settings(spark: SparkSession) -> Iterator[Finding]:
 
 def examine_encryption(spark: SparkSession) -> Iterator[Finding]:
     """Training's own traffic under a cluster that encrypts: TorchDistributor refuses TLS unless told."""
-    if _is_true(spark, "spark.ssl.enabled") and not _is_true(spark, _IGNORE_TLS):
+    if is_true(spark, "spark.ssl.enabled") and not is_true(spark, _IGNORE_TLS):
         yield failure(
             "TLS",
             "spark.ssl.enabled is on: training refuses to start, since its ranks talk unencrypted",
             f"if the nodes' network is private, set {_IGNORE_TLS}=true; --ranks 0 checks for scoring only",
         )
-    elif any(_is_true(spark, name) for name in ("spark.ssl.enabled", "spark.network.crypto.enabled")):
+    elif any(is_true(spark, name) for name in ("spark.ssl.enabled", "spark.network.crypto.enabled")):
         yield warning(
             "encryption",
             "Spark encrypts its traffic, but training's ranks talk unencrypted to each other",
             "train on a private network only; --ranks 0 checks for scoring only",
         )
+
+
+def answers(address: str) -> bool:
+    """Whether a Connect server can be reached. Its client would try for ten minutes, and again when Python ends."""
+    import grpc  # type: ignore[import-untyped]
+    from pyspark.errors import PySparkValueError
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    try:
+        with DefaultChannelBuilder(address).toChannel() as channel:
+            grpc.channel_ready_future(channel).result(timeout=REACH_SECONDS)
+    except (grpc.FutureTimeoutError, PySparkValueError):  # ValueError: no address at all
+        return False
+    return True
+
+
+def conf(spark: SparkSession, name: str) -> str | None:
+    """A setting; None where it is unset, or where a managed service does not tell."""
+    from pyspark.errors import PySparkException
+
+    try:
+        return spark.conf.get(name, None)
+    except PySparkException:
+        return None
 
 
 def minor(version: str) -> tuple[int, ...]:
@@ -94,8 +119,9 @@ def minor(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
-def _is_true(spark: SparkSession, name: str, *, default: bool = False) -> bool:
-    return (spark.conf.get(name, None) or str(default)).strip().lower() == "true"
+def is_true(spark: SparkSession, name: str, *, default: bool = False) -> bool:
+    """Whether a setting is on."""
+    return (conf(spark, name) or str(default)).strip().lower() == "true"
 
 
 def _bytes(size: str) -> int:

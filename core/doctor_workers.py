@@ -20,8 +20,9 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 Facts = dict[str, Any]
 
-START_SECONDS = 60.0  # a cluster may have to start its executors first
+START_SECONDS = 120.0  # a cluster may have to start its executors first
 SLOT_SECONDS = 10.0  # within which as many tasks as ranks must run at once
+STOP_SECONDS = 5.0  # for a job that was stopped to say so
 HOLD_SECONDS = 0.5  # how long a probing task holds its slot, so that others start beside it
 NAMED_HOSTS = 3
 TASKS = 8  # at least, so that each of a few executors gets some
@@ -104,28 +105,36 @@ def within(spark: SparkSession, seconds: float, action: Callable[[SparkSession],
     # Classic Spark knows a tag in the thread alone that set it, so nobody else can interrupt it: there a session of
     # its own is interrupted. On Connect a new session would lack what was sent to this one.
     tag = f"brightspark-doctor-{uuid.uuid4().hex}"
-    session = spark if is_remote() else spark.newSession()
+    remote = is_remote()
+    session = spark if remote else spark.newSession()
+
+    def tagged() -> T:
+        session.addTag(tag)
+        try:
+            return action(session)
+        finally:
+            session.removeTag(tag)
+
+    return limited(seconds, tagged, lambda: session.interruptTag(tag) if remote else session.interruptAll())
+
+
+def limited(seconds: float, action: Callable[[], T], stop: Callable[[], object] = lambda: None) -> T:
+    """What an action in a thread of its own returns; TimeoutError, after `stop`, where it takes longer."""
     results: list[T] = []
     errors: list[BaseException] = []
 
     def work() -> None:
-        session.addTag(tag)
         try:
-            results.append(action(session))
+            results.append(action())
         except BaseException as error:
             errors.append(error)
-        finally:
-            session.removeTag(tag)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
-        if is_remote():
-            session.interruptTag(tag)
-        else:
-            session.interruptAll()
-        thread.join(SLOT_SECONDS)
+        stop()
+        thread.join(STOP_SECONDS)
         raise TimeoutError(f"no end within {seconds:g} s")
     if errors:
         raise errors[0]

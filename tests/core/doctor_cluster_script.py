@@ -33,8 +33,7 @@ def main() -> None:
         .config("spark.dynamicAllocation.shuffleTracking.enabled", "true")
         .getOrCreate()
     )
-    rounds = [[asdict(one) for one in examine(spark, paths=[sys.argv[1]], ranks=int(ranks))] for ranks in sys.argv[3:]]
-    sys.stdout.write(json.dumps(rounds) + "\n")
+    sys.stdout.write(json.dumps([asdict(one) for one in examine(spark, paths=[sys.argv[1]])]) + "\n")
 
 
 main()

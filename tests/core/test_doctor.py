@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.requirements import Requirement
 
-from brightspark.core import doctor_workers
+from brightspark.core import cli, doctor_workers
 from brightspark.core.doctor import examine
+from brightspark.core.doctor_cluster import examine_packages
 from brightspark.core.doctor_driver import FREE_BYTES, examine_disk, examine_java, examine_links, examine_needs
 from brightspark.core.doctor_resources import examine_gpus, examine_memory
+from brightspark.core.doctor_session import examine_version
 from brightspark.core.doctor_storage import can_write
 from brightspark.core.doctor_workers import meet, slots, within
 from brightspark.core.errors import SettingError
@@ -102,11 +104,48 @@ def test_a_job_that_takes_too_long_is_stopped_and_no_other(spark: SparkSession) 
     assert not spark.getTags()
 
 
+def test_workers_that_do_not_answer_are_not_waited_for(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_workers, "START_SECONDS", 1.0)
+    busy = threading.Thread(target=lambda: spark.range(0, CORES, 1, CORES).select(sleeping(6)("id")).collect())
+    busy.start()
+    time.sleep(2)  # its tasks have all slots now
+    found = examine(spark)[-1]
+    busy.join(60)
+    assert (found.level, found.check) == (Level.FAILURE, "workers")
+    assert "no worker has answered within" in found.found
+    assert "Spark's UI" in found.advice
+
+
+def test_a_spark_that_is_too_old_for_brightspark(spark: SparkSession) -> None:
+    assert examine_version(spark, Need(Requirement("pyspark>=4.1"), None)).level is Level.OK
+    found = examine_version(spark, Need(Requirement("pyspark>=99"), None))
+    assert (found.level, found.advice) == (Level.FAILURE, "run on a Spark >=99")
+
+
+def test_the_command_ends_with_1_only_for_a_failure(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def run(*options: str) -> tuple[object, str]:
+        monkeypatch.setattr(sys, "argv", ["brightspark", "doctor", *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, capsys.readouterr().out
+
+    code, said = run("--path", str(tmp_path), "--ranks", "0")
+    assert code == 0
+    assert "no failures" in said
+    code, said = run("--path", str(tmp_path / "gone"), "--ranks", "0", "--json")
+    assert code == 1
+    assert [one["check"] for one in json.loads(said) if one["level"] == "failure"] == ["readable path"]
+    assert run("--solution", "visoin")[0] == 2
+    assert run("--ranks", "-1")[0] == 2
+
+
 def test_huge_arrow_batches_are_a_warning(spark: SparkSession) -> None:
     name = "spark.sql.execution.arrow.maxBytesPerBatch"
     before = spark.conf.get(name)
     try:
-        for size, level in (("4g", Level.WARNING), ("-1", Level.WARNING), ("256m", None)):
+        for size, level in (("1g", Level.WARNING), ("256m", None)):
             spark.conf.set(name, size)
             found = [one.level for one in examine(spark, ranks=0) if one.check == "Arrow batches"]
             assert found == ([level] if level else []), size
@@ -239,6 +278,28 @@ def test_slots_are_the_tasks_that_overlap_on_each_host() -> None:
     assert slots([answer(at=(0, 2)), answer(at=(1, 2)), answer(host="b", at=(3600, 3602))]) == 3
 
 
+def test_packages_that_differ_between_hosts() -> None:
+    here = metadata.version("torch")
+    wanted = [Need(Requirement("torch>=2.10"), None), Need(Requirement("numpy>=2"), None)]
+    same = {"torch": here, "numpy": metadata.version("numpy")}
+    common = {"executable": "/bin/python", "pyspark": "4.3.0", "error": None}
+    workers = [answer(host, packages=same, **common) for host in "abc"]
+    assert [one.level for one in examine_packages(workers, wanted)] == [Level.OK]
+    other = answer("d", packages={**same, "torch": "99.1"}, **common)
+    (found,) = examine_packages([*workers, other], wanted)
+    assert str(found) == (
+        f"warning worker packages: not the versions of this process on 1 of 4 hosts (d): torch 99.1 (here {here}) "
+        f"→ there: /bin/python -m pip install 'torch=={here}'"
+    )
+    broken = answer("d", packages=same, **{**common, "torch": {"error": "OSError: libcudart.so"}})
+    (found,) = examine_packages([*workers, broken], wanted)
+    assert found.level is Level.FAILURE
+    assert "torch cannot be imported (OSError: libcudart.so), on 1 of 4 hosts (d)" in found.found
+    without = answer("d", packages=same, **{**common, "error": "ModuleNotFoundError: No module named 'brightspark'"})
+    (found,) = examine_packages([*workers, without], wanted)
+    assert "brightspark cannot be imported" in found.found
+
+
 @pytest.mark.parametrize(
     ("torch", "given", "level", "says"),
     [
@@ -279,11 +340,15 @@ def doctor(environment: dict[str, str], *options: str) -> tuple[int, list[Findin
     """Exit code and findings of the command in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "brightspark", "doctor", "--json", *options],
-        capture_output=True, text=True, check=False, env=environment, cwd=ROOT.anchor, timeout=180,
+        capture_output=True, text=True, check=False, env=environment, cwd=ROOT.anchor, timeout=300,
     )  # fmt: skip
     assert not any("brightspark" in line for line in done.stderr.splitlines() if "File" in line), done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    return done.returncode, [Finding(**{**one, "level": Level(one["level"])}) for one in found]
+    return done.returncode, parsed(done.stdout)
+
+
+def parsed(output: str) -> list[Finding]:
+    """The findings in the last line of an output."""
+    return [Finding(**{**one, "level": Level(one["level"])}) for one in json.loads(output.splitlines()[-1])]
 
 
 def test_without_java_it_ends_there(tmp_path: Path) -> None:
@@ -294,6 +359,14 @@ def test_without_java_it_ends_there(tmp_path: Path) -> None:
     code, found = doctor(clean(PATH=str(tmp_path), JAVA_HOME=str(java(tmp_path / "11", 'openjdk version "11.0.2"'))))
     assert code == 1
     assert 'too old for Spark (openjdk version "11.0.2")' in found[-1].found
+
+
+def test_a_connect_server_that_is_away_is_said_without_the_token(tmp_path: Path) -> None:
+    code, found = doctor(clean(SPARK_REMOTE="sc://127.0.0.1:9/;token=hidden", JAVA_HOME=str(tmp_path)))
+    assert code == 1
+    assert found[-1].found == "sc://127.0.0.1:9 does not answer"
+    assert not [one for one in found if one.check == "Java"], "the server's counts, not ours"
+    assert "hidden" not in str(found)
 
 
 @pytest.fixture(scope="module")
@@ -361,31 +434,27 @@ def test_everything_that_is_wrong_on_the_workers_is_said_at_once(broken_python: 
     assert of(found, "worker reuse").level is Level.WARNING
 
 
-def cluster(folder: Path, *, dynamic: bool, ranks: list[int]) -> list[list[Finding]]:
+def cluster(folder: Path, *, dynamic: bool) -> list[Finding]:
+    """What doctor says on two executors of one core each."""
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("doctor_cluster_script.py")), str(folder),
-         str(dynamic).lower(), *map(str, ranks)],
-        capture_output=True, text=True, check=False, env=clean(), timeout=180,
+        [sys.executable, str(Path(__file__).with_name("doctor_cluster_script.py")), str(folder), str(dynamic).lower()],
+        capture_output=True, text=True, check=False, env=clean(), timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    return [
-        [Finding(**{**one, "level": Level(one["level"])}) for one in found]
-        for found in json.loads(done.stdout.splitlines()[-1])
-    ]
+    return parsed(done.stdout)
 
 
 @pytest.mark.slow
 def test_executors_of_their_own(tmp_path: Path) -> None:
-    well, small = cluster(tmp_path, dynamic=False, ranks=[2, 3])
+    well = cluster(tmp_path, dynamic=False)
     assert not failures(well)
     assert "2 ranks started together" in of(well, "slots").found
     assert "local-cluster[2,1,1024]" in of(well, "Spark").found
-    assert "2 tasks run at once, but 3 ranks must start together" in of(small, "slots").found
 
 
 @pytest.mark.slow
 def test_dynamic_allocation_keeps_ranks_from_starting(tmp_path: Path) -> None:
-    (found,) = cluster(tmp_path, dynamic=True, ranks=[2])
+    found = cluster(tmp_path, dynamic=True)
     assert failures(found) == [str(of(found, "slots"))]
     assert "dynamic allocation is on" in of(found, "slots").found
     assert "spark.dynamicAllocation.enabled=false" in of(found, "slots").advice
