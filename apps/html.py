@@ -21,6 +21,7 @@ def note(text: str) -> str:
 
 def problem(title: str, reason: str, *, file: str = "") -> str:
     """What went wrong, and with which file."""
+    reason = reason[:1].upper() + reason[1:]
     name = f'<p class="bs-file">{escape(file)}</p>' if file else ""
     return (
         f'<div class="bs-problem" data-say="{escape(title)}: {escape(reason)}">'

@@ -136,7 +136,7 @@ def reason(error: str) -> str:
     """The engine's error in plain words.
 
     >>> reason("InputError: the image has 20000×20000 pixels, more than …")
-    'The image has 20000×20000 pixels, more than …'
+    'the image has 20000×20000 pixels, more than …'
     >>> reason("InputError: Image size (900000000 pixels) exceeds limit of 178956970 pixels, could be …")
     'The image has too many pixels: 900,000,000 of them.'
     >>> reason("OSError: image file is truncated (3 bytes not processed)")
@@ -150,7 +150,7 @@ def reason(error: str) -> str:
     bomb = re.match(r"Image size \((\d+) pixels\) exceeds", text)  # Pillow's words, where it stops by itself
     if bomb:
         return f"The image has too many pixels: {int(bomb[1]):,} of them."
-    return text[:1].upper() + text[1:]
+    return text
 
 
 def _photographs() -> Path | None:

@@ -6,6 +6,7 @@ import csv
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PHOTOGRAPHS, UPLOADS, FOLDER = "The example photographs", "Files of this computer", "A folder on the server"
 COLUMNS = ("File", "Prediction", "Probability", "Error")
 SHOWN_ROWS = 500
+JOBS = 4  # at the same time; who comes later waits
 
 Update = dict[Any, Any]
 
@@ -45,7 +47,7 @@ class Many:
         offered = [(PHOTOGRAPHS, self.photographs), (UPLOADS, True), (FOLDER, self.folder)]
         return [name for name, there in offered if there]
 
-    def job(self, visitor: str, source: str, uploads: list[str] | None, folder: str) -> tuple[Job, str]:
+    def job(self, visitor: str, source: str, uploads: list[str], folder: str) -> tuple[Job, str]:
         """A job over a source's images, and the folder that their names are shown below.
 
         Raises InputError where there are none, and StorageError for a folder that is not offered.
@@ -88,10 +90,25 @@ class Many:
         return score
 
 
+@dataclass(frozen=True)
+class Controls:
+    """What the visitor sees and uses."""
+
+    source: gr.Radio
+    uploading: gr.Column
+    chosen: gr.UploadButton
+    count: gr.HTML
+    below: gr.Textbox
+    start: gr.Button
+    stop: gr.Button
+    bar: gr.HTML
+    result: gr.HTML
+    download: gr.DownloadButton
+
+
 def build(model: ImageClassifierModel, *, folder: str | None, photographs: Path | None) -> None:
     """Builds this part of the tab."""
     many = Many(model, folder=folder, photographs=photographs)
-    first = many.sources[0]
     with gr.Column(elem_classes="bs-many", elem_id="many"):
         gr.HTML(
             html.heading(
@@ -100,62 +117,94 @@ def build(model: ImageClassifierModel, *, folder: str | None, photographs: Path 
                 "The first run takes longer: Spark and its workers start.",
             )
         )
-        source = gr.Radio(many.sources, value=first, label="Which images", visible=len(many.sources) > 1)
-        with gr.Column(visible=first == UPLOADS) as uploading:
-            chosen = gr.UploadButton("Choose images", file_count="multiple", elem_id="images", elem_classes="bs-pick")
-            count = gr.HTML(html.note("No files are chosen yet."))
-        below = gr.Textbox(label=f"Folder below {many.folder}", placeholder="Nothing for all of it", visible=False)
-        with gr.Row():
-            start = gr.Button("Classify", variant="primary", elem_id="classify")
-            stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
-        bar = gr.HTML(elem_id="progress")
-        result = gr.HTML(elem_id="result")
-        download = gr.DownloadButton("Download as CSV", visible=False, elem_id="download")
+        controls = _controls(many)
+    _listen(many, controls)
+
+
+def _controls(many: Many) -> Controls:
+    first = many.sources[0]
+    source = gr.Radio(many.sources, value=first, label="Which images", visible=len(many.sources) > 1)
+    with gr.Column(visible=first == UPLOADS) as uploading:
+        chosen = gr.UploadButton("Choose images", file_count="multiple", elem_id="images", elem_classes="bs-pick")
+        count = gr.HTML(html.note("No files are chosen yet."))
+    below = gr.Textbox(label=f"Folder below {many.folder}", placeholder="Nothing for all of it", visible=False)
+    with gr.Row():
+        start = gr.Button("Classify", variant="primary", elem_id="classify")
+        stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
+    return Controls(
+        source=source,
+        uploading=uploading,
+        chosen=chosen,
+        count=count,
+        below=below,
+        start=start,
+        stop=stop,
+        bar=gr.HTML(elem_id="progress"),
+        result=gr.HTML(elem_id="result"),
+        download=gr.DownloadButton("Download as CSV", visible=False, elem_id="download"),
+    )
+
+
+def _listen(many: Many, controls: Controls) -> None:
+    """Says what each control does."""
 
     def show(wanted: str) -> Update:
-        return {uploading: gr.update(visible=wanted == UPLOADS), below: gr.update(visible=wanted == FOLDER)}
+        uploads, folder = wanted == UPLOADS, wanted == FOLDER
+        return {controls.uploading: gr.update(visible=uploads), controls.below: gr.update(visible=folder)}
 
     def tell(paths: list[str] | None) -> str:
         nbytes = sum(Path(path).stat().st_size for path in paths or ())
         return html.note(f"{len(paths or ()):,} files are chosen, {html.size(nbytes)}.")
 
-    def classify(wanted: str, paths: list[str] | None, text: str, request: gr.Request) -> Iterator[Update]:
-        visitor = str(request.session_hash)
-        yield {
-            start: gr.update(interactive=False),
-            bar: html.progress(0, None, "Starting Spark, and looking for images …"),
-            result: "",
-            download: gr.update(visible=False),
-        }
-        end = {start: gr.update(interactive=True), stop: gr.update(interactive=False)}
-        try:
-            job, base = many.job(visitor, wanted, paths, text or "")
-            rows: list[Row] = []
-            yield {stop: gr.update(interactive=True), bar: _bar(job, rows)}
-            began = time.perf_counter()
-            for part in job.run():
-                rows += part
-                yield {bar: _bar(job, rows)}
-            seconds = time.perf_counter() - began
-            answers = [_shown(row, job.files, base) for row in rows]
-            with tempfile.TemporaryDirectory() as folder:
-                table = _csv(Path(folder), answers)
-                done = {result: _result(answers, seconds), download: gr.update(value=table, visible=bool(rows))}
-                yield {bar: _bar(job, rows), **done, **end}
-        except Exception as error:
-            reason = str(error) if isinstance(error, BrightsparkError) else worker_error(error)
-            yield {bar: "", result: html.problem("The images cannot be classified", reason), **end}
-        finally:
-            many.forget(visitor)
+    def classify(wanted: str, paths: list[str] | None, text: str | None, request: gr.Request) -> Iterator[Update]:
+        yield from _classified(many, controls, str(request.session_hash), wanted, paths or [], text or "")
 
     def cancel(request: gr.Request) -> None:
         many.cancel(str(request.session_hash))
 
     hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    source.change(show, source, [uploading, below], **hidden)
-    chosen.upload(tell, chosen, count, **hidden)
-    start.click(classify, [source, chosen, below], [start, stop, bar, result, download], concurrency_limit=4, **hidden)
-    stop.click(cancel, None, None, queue=False, **hidden)
+    controls.source.change(show, controls.source, [controls.uploading, controls.below], **hidden)
+    controls.chosen.upload(tell, controls.chosen, controls.count, **hidden)
+    controls.start.click(
+        classify,
+        [controls.source, controls.chosen, controls.below],
+        [controls.start, controls.stop, controls.bar, controls.result, controls.download],
+        concurrency_limit=JOBS,
+        **hidden,
+    )
+    controls.stop.click(cancel, None, None, queue=False, **hidden)
+
+
+def _classified(
+    many: Many, controls: Controls, visitor: str, source: str, uploads: list[str], folder: str
+) -> Iterator[Update]:
+    """A job from the press of the button to its table, as updates of the page."""
+    yield {
+        controls.start: gr.update(interactive=False),
+        controls.bar: html.progress(0, None, "Starting Spark, and looking for images …"),
+        controls.result: "",
+        controls.download: gr.update(visible=False),
+    }
+    end = {controls.start: gr.update(interactive=True), controls.stop: gr.update(interactive=False)}
+    try:
+        job, base = many.job(visitor, source, uploads, folder)
+        rows: list[Row] = []
+        yield {controls.stop: gr.update(interactive=True), controls.bar: _bar(job, rows)}
+        began = time.perf_counter()
+        for part in job.run():
+            rows += part
+            yield {controls.bar: _bar(job, rows)}
+        seconds = time.perf_counter() - began
+        answers = [_shown(row, job.files, base) for row in rows]
+        with tempfile.TemporaryDirectory() as made:  # Gradio copies the file while this waits
+            file = gr.update(value=_csv(Path(made), answers), visible=bool(rows))
+            shown = {controls.result: _result(answers, seconds), controls.download: file}
+            yield {controls.bar: _bar(job, rows), **shown, **end}
+    except Exception as error:
+        reason = str(error) if isinstance(error, BrightsparkError) else worker_error(error)
+        yield {controls.bar: "", controls.result: html.problem("The images cannot be classified", reason), **end}
+    finally:
+        many.forget(visitor)
 
 
 def _bar(job: Job, rows: list[Row]) -> str:

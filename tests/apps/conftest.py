@@ -20,7 +20,7 @@ from tests.vision.pictures import save_pictures
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-WAIT_MILLISECONDS = 60_000  # for a machine that is busy: Spark's workers start
+WAIT_MILLISECONDS = 120_000  # for a machine that is busy: Spark's workers start
 
 # Where this process has connected to since the app was built; an audit hook cannot be taken off again.
 connected: list[Any] = []

@@ -286,7 +286,7 @@ def test_a_folder_goes_through_spark_with_a_bar_that_reaches_its_end(
 def test_uploaded_files_go_through_spark_with_their_bytes(spark: SparkSession, page: Page, folder: Path) -> None:
     page.get_by_label("Files of this computer").check()
     page.get_by_role("button", name="Classify").click()
-    expect(page.locator("#result")).to_contain_text("no files are chosen yet")
+    expect(page.locator("#result")).to_contain_text("No files are chosen yet")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose images").click()
     chooser.value.set_files([folder / "trip" / name for name in ("0001.jpg", "broken.jpg", "0000.jpg")])
@@ -308,7 +308,12 @@ def test_a_job_can_be_cancelled_and_another_one_started(spark: SparkSession, pag
     expect(page.locator("#progress")).to_contain_text("20 of 20 images")
 
 
-OUTSIDE = {"../secret": "is outside", "trip/../../secret": "is outside", "gone": "no folder", "/etc": "no folder"}
+OUTSIDE = {
+    "../secret": "is outside",
+    "trip/../../secret": "is outside",
+    "gone": "here is no folder",
+    "/etc": "here is no folder",
+}
 
 
 def test_only_folders_below_the_base_are_read(spark: SparkSession, page: Page) -> None:
