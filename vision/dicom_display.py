@@ -21,7 +21,7 @@ from brightspark.vision.dicom_header import Header
 Pixels = np.ndarray[Any, np.dtype[Any]]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
-_BLOCK = 1 << 18  # pixels looked up at a time: their indices take 8 bytes each
+_BLOCK = 1 << 16  # pixels looked up at a time: their indices take 8 bytes each
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
@@ -115,7 +115,8 @@ def _looked_up(stored: Pixels, table: Bytes, first: int) -> Bytes:
     pixels, shades = stored.reshape(-1), shown.reshape(-1)
     for start in range(0, pixels.size, _BLOCK):
         block = pixels[start : start + _BLOCK].astype(np.intp)
-        np.take(table, block - first, out=shades[start : start + _BLOCK], mode="clip")
+        block -= first
+        np.take(table, block, out=shades[start : start + _BLOCK], mode="clip")
     return shown
 
 

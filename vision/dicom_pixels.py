@@ -17,7 +17,6 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
-    RLELossless,
 )
 
 from brightspark.core.errors import InputError, one_line
@@ -28,7 +27,7 @@ Pixels = np.ndarray[Any, np.dtype[Any]]
 
 _ITEM_BYTES = 8  # the head of a fragment: the last one may be missing
 _END_OF_IMAGE, _PADDING_BYTES = b"\xff\xd9", 32
-_SPARE_BYTES = 16 << 20  # tables of offsets, and pictures that compression makes larger
+_SPARE_BYTES = 1 << 20  # tables of offsets, and pictures that compression makes larger
 # Of a codestream that was cut GDCM makes a picture without a word, and pyjpegls takes many seconds.
 _UNCHECKED = (*JPEGLSTransferSyntaxes, JPEGLossless, JPEGLosslessSV1)
 _LIBJPEG_HINT = "; `pip install pylibjpeg-libjpeg` (licensed under the GPL) adds a decoder for 12-bit JPEG"
@@ -102,7 +101,7 @@ def _single_bits(header: Header, index: int) -> Pixels:
 
 def _compressed(header: Header, index: int) -> tuple[Pixels, str]:
     frame = _compressed_frame(header, index)
-    if header.syntax == RLELossless:  # pydicom's own decoder: no foreign code, which could crash
+    if get_decoder(header.syntax).available_plugins == ("pydicom",):  # RLE by pure Python, which cannot crash
         return dicom_decoder.decoded(frame, options(header))
     _check_codestream(frame, header)
     return dicom_decoder.decode_apart(frame, options(header))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import math
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from pydicom import Dataset
+from pydicom.data import get_testdata_file
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -233,7 +238,7 @@ class TestColour:
         made = dicom_set(values, photometric="PALETTE COLOR")
         for name, channel in zip(("Red", "Green", "Blue"), palette, strict=True):
             setattr(made, f"{name}PaletteColorLookupTableDescriptor", [200, 10, 16])
-            entries = (channel.astype(np.uint16) * 257).astype(">u2" if big else "<u2")
+            entries = (channel.astype(np.uint16) * 256 + 17).astype(">u2" if big else "<u2")
             setattr(made, f"{name}PaletteColorLookupTableData", entries.tobytes())
         wanted = palette[:, np.clip(values.astype(int) - 10, 0, 199)].transpose(1, 2, 0)
         got = shown(dicom_bytes(made, ExplicitVRBigEndian if big else ExplicitVRLittleEndian))
@@ -443,3 +448,61 @@ class TestRefused:
         at = whole.index(b"1.2.840.10008.1.2.1.99") + 200
         with pytest.raises(InputError, match=r"header cannot be read|no picture|ends before|cut short"):
             grey(whole[:at] + b"\xff" * 50 + whole[at + 50 :])
+
+
+class TestMemory:
+    """What decoding takes is bounded by what the picture says beforehand."""
+
+    @pytest.mark.parametrize("kind", ["grey", "grey compressed", "32 bits", "colour", "ybr", "palette"])
+    def test_pixel_bytes(self, kind: str) -> None:
+        side = 1000
+        grey16 = np.random.default_rng(0).integers(0, 4096, (side, side), dtype=np.uint16)
+        colour = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        if kind.startswith("grey"):
+            made = dicom_set(grey16)
+            if kind == "grey compressed":
+                made.compress(RLELossless)
+        elif kind == "32 bits":
+            made = dicom_set(grey16.astype(np.uint32), WindowCenter=2000, WindowWidth=1000)
+        elif kind == "palette":
+            made = dicom_set(grey16 & 255, photometric="PALETTE COLOR")
+            for name in ("Red", "Green", "Blue"):
+                setattr(made, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 8])
+                setattr(made, f"{name}PaletteColorLookupTableData", bytes(range(256)))
+        else:
+            made = dicom_set(colour, photometric="YBR_FULL" if kind == "ybr" else "RGB")
+        file = io.BytesIO(dicom_bytes(made))
+        dicom.open_frame(file, max_pixels=MAX_PIXELS).decode("RGB")  # libraries are loaded
+        opened = dicom.open_frame(file, max_pixels=MAX_PIXELS)
+        tracemalloc.start()
+        opened.decode("RGB")
+        peak = tracemalloc.get_traced_memory()[1] / side**2 + 4  # Pillow's own memory: 4 bytes a pixel of RGB
+        tracemalloc.stop()
+        assert peak <= opened.pixel_bytes + 1
+        assert opened.pixel_bytes < 4 * peak
+
+
+def test_nothing_is_said_to_the_log(tmp_path: Path) -> None:
+    """In a worker, where pytest's filters are not: not by pydicom, and not by the decoders underneath."""
+    names = ("badVR.dcm", "MR_truncated.dcm", "JPEG2000-embedded-sequence-delimiter.dcm", "UN_sequence.dcm",
+             "emri_small_jpeg_2k_lossless_too_short.dcm", "MR_small_padded.dcm", "SC_rgb_jpeg_dcmtk.dcm")  # fmt: skip
+    damaged = bytearray(shipped("MR_small_jp2klossless.dcm"))
+    damaged[-2000:] = bytes(2000)
+    (tmp_path / "damaged.dcm").write_bytes(damaged)
+    program = """
+import logging, sys
+logging.basicConfig()  # as some clusters do
+from brightspark.vision import dicom
+for path in sys.argv[1:]:
+    with open(path, "rb") as file:
+        try:
+            dicom.open_frame(file, max_pixels=1_000_000).decode("RGB")
+        except Exception:
+            pass
+"""
+    paths = [get_testdata_file(name, download=False) for name in names if get_testdata_file(name, download=False)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, paths), str(tmp_path / "damaged.dcm")],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brightspark.core.errors import InputError
 from brightspark.vision import ImageClassifierModel, images
 from tests.vision.pictures import picture
 from tests.vision.test_hostile import Case, check, encoded
@@ -133,3 +134,12 @@ def test_grey_values_are_what_they_were(name: str) -> None:
     assert isinstance(case.wanted, Image.Image)
     shown = images.open_still(io.BytesIO(case.source)).decode("L")
     np.testing.assert_array_equal(np.asarray(shown), np.asarray(case.wanted))
+
+
+@pytest.mark.parametrize("name", ["floats", "signed"])
+def test_measurements_are_no_brightness(name: str) -> None:
+    """A heat map, an elevation: scaled anyhow, the network would see something that nobody has chosen."""
+    content = bad()[name].source
+    assert isinstance(content, bytes)
+    with pytest.raises(InputError, match="nothing says which of them is black"):
+        images.open_still(io.BytesIO(content))
