@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from brightspark.core.doctor_driver import examine_disk, gib
 from brightspark.core.doctor_session import is_true
-from brightspark.core.doctor_workers import SLOT_SECONDS, Facts, by_host, meet, said, slots, where
+from brightspark.core.doctor_workers import MEET_SECONDS, Facts, by_host, meet, said, slots, where
 from brightspark.core.errors import one_line
 from brightspark.core.findings import Finding, failure, many, ok, warning
 
@@ -109,7 +109,7 @@ def examine_ranks(spark: SparkSession, facts: Sequence[Facts], ranks: int) -> Fi
     except TimeoutError:
         return failure(
             "slots",
-            f"{ranks} barrier tasks did not start together within {SLOT_SECONDS:g} s",
+            f"{ranks} barrier tasks did not start together within {MEET_SECONDS:g} s",
             "wait until other jobs are done, or train with fewer ranks",
         )
     except Exception as error:  # Spark's, py4j's or gRPC's

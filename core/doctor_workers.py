@@ -22,6 +22,7 @@ Facts = dict[str, Any]
 
 START_SECONDS = 120.0  # a cluster may have to start its executors first
 SLOT_SECONDS = 10.0  # within which as many tasks as ranks must run at once
+MEET_SECONDS = 30.0  # for a barrier job whose slots were seen to be there
 STOP_SECONDS = 5.0  # for a job that was stopped to say so
 HOLD_SECONDS = 0.5  # how long a probing task holds its slot, so that others start beside it
 NAMED_HOSTS = 3
@@ -83,7 +84,7 @@ def meet(spark: SparkSession, ranks: int) -> None:
     """Runs a barrier job, as distributed training does: `ranks` tasks that wait for each other.
 
     Ask only where there are that many slots: a barrier job that lacks some is not stopped but tried again by Spark,
-    every 15 seconds for ten minutes. Raises TimeoutError after SLOT_SECONDS, and what Spark raises.
+    every 15 seconds for ten minutes. Raises TimeoutError after MEET_SECONDS, and what Spark raises.
     """
 
     def wait(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -95,7 +96,7 @@ def meet(spark: SparkSession, ranks: int) -> None:
     def run(session: SparkSession) -> None:
         session.range(0, ranks, 1, ranks).mapInArrow(wait, "id long", barrier=True).collect()
 
-    within(spark, SLOT_SECONDS, run)
+    within(spark, MEET_SECONDS, run)
 
 
 def within(spark: SparkSession, seconds: float, action: Callable[[SparkSession], T]) -> T:

@@ -394,14 +394,14 @@ def test_workers_with_another_python_are_named(other_python: str) -> None:
 
 @pytest.fixture
 def broken_python(tmp_path: Path) -> Path:
-    """This Python as workers have it that lack torch, and that somebody gave pandas 3."""
+    """This Python as workers have it that lack torch and brightspark, and that somebody gave pandas 3."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     links = tmp_path / "links"
     install_metadata(links, "pandas", "3.0.1")
     here = Path(str(metadata.distribution("torch").locate_file("")))
+    kept_out = {"torch", "brightspark", f"pandas-{metadata.version('pandas')}.dist-info"}
     for entry in here.iterdir():
-        name = entry.name.partition("-")[0]
-        if name != "torch" and entry.suffix != ".pth" and not (name == "pandas" and entry.suffix == ".dist-info"):
+        if not {entry.name, entry.name.partition("-")[0]} & kept_out and entry.suffix != ".pth":
             (links / entry.name).symlink_to(entry)
     site_packages = next((tmp_path / "venv" / "lib").glob("python3*/site-packages"))
     (site_packages / "links.pth").write_text(f"{links}\n")
@@ -418,19 +418,20 @@ def test_everything_that_is_wrong_on_the_workers_is_said_at_once(broken_python: 
         PYSPARK_SUBMIT_ARGS=f"{submitted} pyspark-shell",
         BRIGHTSPARK_CACHE=str(tmp_path / "file" / "cache"),
     )
-    code, found = doctor(environment, "--path", str(tmp_path / "gone"))
+    environment.pop("PYTHONPATH")  # by which workers would find this checkout
+    code, found = doctor(environment, "--path", str(tmp_path))
     assert code == 1
     said = {str(one) for one in found if one.level is Level.FAILURE}
     check, install = "failure worker packages", f"there: {broken_python} -m pip install"
     assert f"{check}: missing on the workers: torch → {install} 'torch>=2.10'" in said
     unfit = "not the versions that are needed on the workers: pandas 3.0.1"
     assert f"{check}: {unfit} → {install} 'pandas<3,>=2.2'" in said
-    assert {one.check for one in found if one.level is Level.FAILURE} == {
-        "cache", "worker cache", "worker packages", "readable path", "TLS"
-    }  # fmt: skip
+    assert {one.check for one in found if one.level is Level.FAILURE} == {"cache", "worker packages", "TLS"}, said
     assert of(found, "TLS").advice.startswith(
         "if the nodes' network is private, set pytorch.spark.distributor.ignoreSsl"
     )
+    assert any("brightspark cannot be imported (ModuleNotFoundError" in one for one in said)
+    assert of(found, "readable path").found.startswith("not checked where brightspark cannot be used")
     assert of(found, "worker reuse").level is Level.WARNING
 
 
