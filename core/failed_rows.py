@@ -11,7 +11,7 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from brightspark.core.transform import quoted
+from brightspark.core.transform import quoted, with_columns
 
 
 class FillFailed(Transformer, DefaultParamsReadable["FillFailed"], DefaultParamsWritable):
@@ -31,7 +31,7 @@ class FillFailed(Transformer, DefaultParamsReadable["FillFailed"], DefaultParams
         name, size = self.getOrDefault(self.features_col), self.getOrDefault(self.size)
         zeros = array_to_vector(F.array_repeat(F.lit(0.0), size))
         metadata = {**dataset.schema[name].metadata, "ml_attr": {"num_attrs": size}}
-        return dataset.withColumns({name: F.coalesce(F.col(quoted(name)), zeros).alias(name, metadata=metadata)})
+        return with_columns(dataset, {name: F.coalesce(F.col(quoted(name)), zeros).alias(name, metadata=metadata)})
 
 
 class ClearFailed(Transformer, DefaultParamsReadable["ClearFailed"], DefaultParamsWritable):
@@ -51,6 +51,7 @@ class ClearFailed(Transformer, DefaultParamsReadable["ClearFailed"], DefaultPara
         fields = {field.name: field for field in dataset.schema}
         # A StringIndexer's model, for one, adds nothing where there are no labels to index.
         present = [name for name in self.getOrDefault(self.answer_cols) if name in fields]
-        return dataset.withColumns(
-            {name: F.when(worked, F.col(quoted(name))).alias(name, metadata=fields[name].metadata) for name in present}
+        cleared = {name: F.when(worked, F.col(quoted(name))) for name in present}
+        return with_columns(
+            dataset, {name: column.alias(name, metadata=fields[name].metadata) for name, column in cleared.items()}
         )

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
 from brightspark.core.errors import InputError, did_you_mean
-from brightspark.core.transform import quoted
+from brightspark.core.transform import quoted, with_columns
 
 
 class NamedAnswers(Transformer, DefaultParamsReadable["NamedAnswers"], DefaultParamsWritable):
@@ -57,7 +57,7 @@ class NamedAnswers(Transformer, DefaultParamsReadable["NamedAnswers"], DefaultPa
             vector = F.col(quoted(probability))
             # vector_to_array fails on null.
             named[probability] = F.when(vector.isNotNull(), vector_to_array(vector, "float32"))
-        return dataset.withColumns({name: column.alias(name, metadata=metadata) for name, column in named.items()})
+        return with_columns(dataset, {name: column.alias(name, metadata=metadata) for name, column in named.items()})
 
 
 def _checked(dataset: DataFrame, name: str) -> str:

@@ -26,7 +26,7 @@ from brightspark.core.stats import Stats
 from brightspark.core.worker import Scoring, result_type, run
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Observation, SparkSession
+    from pyspark.sql import Column, DataFrame, Observation, SparkSession
 
 MAX_SENT_BYTES = 2 << 30  # a larger model is not sent by Spark's own file server: it belongs into shared storage
 _ARROW_BYTES = "spark.sql.execution.arrow.maxBytesPerBatch"
@@ -67,6 +67,12 @@ def _bound_arrow_batches(spark: SparkSession) -> None:
 def quoted(name: str) -> str:
     """A column's name as Spark SQL reads it, whatever is in it."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def with_columns(df: DataFrame, columns: Mapping[str, Column]) -> DataFrame:
+    """`df.withColumns` for columns that carry metadata in their alias, which on Spark Connect `withColumns` drops."""
+    kept = [columns.get(name, F.col(quoted(name))) for name in df.columns]
+    return df.select(*kept, *(column for name, column in columns.items() if name not in df.columns))
 
 
 def _check_columns(df: DataFrame, columns: Sequence[str], outputs: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from brightspark.core.artifact import Artifact
 from brightspark.core.errors import ArtifactError
 from brightspark.core.features import to_vector
 from brightspark.core.model import ScoringModel
-from brightspark.core.transform import quoted
+from brightspark.core.transform import quoted, with_columns
 from brightspark.vision import model as classifier
 from brightspark.vision.columns import input_columns
 from brightspark.vision.pretrained import describe_weights, find_weights
@@ -77,7 +77,7 @@ class ImageFeaturizer(ScoringModel[FeaturizerSettings]):
 
     def _as_vector(self, scored: DataFrame) -> DataFrame:
         name = self.settings.features_col
-        return scored.withColumns({name: to_vector(quoted(name)).alias(name, metadata=self._metadata())})
+        return with_columns(scored, {name: to_vector(quoted(name)).alias(name, metadata=self._metadata())})
 
 
 def timm_artifact(folder: Path) -> Artifact:
