@@ -22,9 +22,18 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 WAIT_MILLISECONDS = 120_000  # for a machine that is busy: Spark's workers start
 
-# Where this process has connected to since the app was built; an audit hook cannot be taken off again.
-connected: list[Any] = []
-sys.addaudithook(lambda event, args: connected.append(args[1]) if event == "socket.connect" else None)
+# The hosts that this process connected to or looked up since the app was built. An audit hook cannot be taken off.
+asked: list[str] = []
+
+
+def listen(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        asked.append(str(arguments[1][0]))
+    elif event == "socket.getaddrinfo" and arguments[0] is not None:
+        asked.append(str(arguments[0]))
+
+
+sys.addaudithook(listen)
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +71,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def address(network: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app, served from this process."""
-    connected.clear()
+    asked.clear()
     uploads = str(tmp_path_factory.mktemp("uploads"))
     made = build(["vision"], Options(model=str(network), folder=str(folder)), uploads=uploads)
     yield start(made, host="127.0.0.1", port=None, warn=pytest.fail)
@@ -83,7 +92,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     yield opened
     context.close()
     assert not wrong
-    assert {str(target[0]) for target in connected if isinstance(target, tuple)} <= set(LOOPBACK)
+    assert set(asked) <= set(LOOPBACK)
 
 
 def is_local(url: str, address: str) -> bool:
