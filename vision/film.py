@@ -7,11 +7,12 @@ the last key frame on the way is never decoded.
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import dropwhile
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from av import VideoFrame
 from av.error import FFmpegError
@@ -23,8 +24,12 @@ from brightspark.vision.images import MAX_PIXELS
 QUEUE_BYTES = 32 << 20  # packets read ahead of the decoder in search of a key frame
 FAR_SECONDS = 10  # ahead of which it is cheaper to seek than to read on
 
+_ONE = 1 << 16  # 1 in a display matrix
 _BEFORE_ALL = -(1 << 62)  # ticks
 _AFTER_ALL = 1 << 52  # ticks; FFmpeg converts between time bases, which must not overflow
+
+
+Matrix: TypeAlias = tuple[int, int, int, int]
 
 
 class Shown(NamedTuple):
@@ -59,6 +64,8 @@ class Film:
             self._delay = first.time - self._first_undated
         self._start = first.time
         self._shown = self._ready.popleft()
+        self.matrix = _display_matrix(first.frame)
+        """a, b, c and d of the display matrix, which turns and mirrors: (x, y) is shown at (a x + c y, b x + d y)."""
 
     def close(self) -> None:
         """Closes the file. Closing twice is no error."""
@@ -239,3 +246,13 @@ class Film:
         if self._first_undated is None:
             self._first_undated = packet.dts
         return packet.dts + self._delay
+
+
+def _display_matrix(frame: VideoFrame) -> Matrix:
+    # Once a film, and not for each of its frames: a frame whose side data was looked at holds itself, and its memory
+    # is free only after Python's collector has run, hundreds of frames later.
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return (1, 0, 0, 1)
+    a, b, _, c, d = (round(value / _ONE) for value in struct.unpack_from("=5i", matrix))
+    return (a, b, c, d)

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
-import av
+from av import VideoFrame
 
 from brightspark.core.errors import InputError
 from brightspark.core.predictor import Opener
 from brightspark.core.storage import split_scheme
-from brightspark.vision.film import Film
+from brightspark.vision.film import Film, Matrix
 
 FILMS_HELD = 4  # open films in a process; each holds a decoder's frames: about 60 MB for H.264 of 1920 × 1080 pixels
 TRUSTED_SECONDS = 60  # for which an open file that cannot be looked at (an object store's) counts as unchanged
@@ -22,8 +23,16 @@ _films: list[HeldFilm] = []  # the one used last is last
 _lock = threading.Lock()
 
 
-def frame_at(path: str, seconds: float | None, open: Opener, max_pixels: int) -> tuple[av.VideoFrame, tuple[int, int]]:
-    """The frame of a film at a time, and its display size, by the film that is open, or one that is opened now."""
+class Seen(NamedTuple):
+    """A frame, its width and height with square pixels before it is turned upright, and how it is to be turned."""
+
+    frame: VideoFrame
+    size: tuple[int, int]
+    matrix: Matrix
+
+
+def frame_at(path: str, seconds: float | None, open: Opener, max_pixels: int) -> Seen:
+    """The frame of a film at a time, by the film that is open, or one that is opened now."""
     while True:
         held = _held(path, open, max_pixels)
         found = held.at(seconds)
@@ -71,15 +80,15 @@ class HeldFilm:
         """Whether this is the film that such a call means."""
         return path == self._path and max_pixels == self._max_pixels and _same(open, self._open)
 
-    def at(self, seconds: float | None) -> tuple[av.VideoFrame, tuple[int, int]] | None:
-        """The frame at a time and its display size; None where the film was closed meanwhile."""
+    def at(self, seconds: float | None) -> Seen | None:
+        """The frame at a time; None where the film was closed meanwhile."""
         with self._turns.take(seconds or 0.0):
             if self._closed:
                 return None
             try:
                 film = self._current()
                 frame = film.at(seconds)
-                return frame, film.display_size(frame)
+                return Seen(frame, film.display_size(frame), film.matrix)
             except InputError:
                 raise  # of what was asked for; the film is sound
             except BaseException:

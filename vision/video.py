@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -37,9 +35,8 @@ SUFFIXES = (
 )
 
 _PIXEL_BYTES = 10  # a frame of 10-bit colour, it as RGB, and Pillow's four bytes
-_ONE = 1 << 16  # 1 in a display matrix
 
-# What a display matrix does, by the signs of its first two rows, as Pillow calls it: quarter turns and mirrors.
+# What display matrices (a, b, c, d) do, as Pillow calls it: quarter turns and mirrors.
 _TURNS = {
     (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
     (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
@@ -49,7 +46,12 @@ _TURNS = {
     (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
     (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
 }
-_QUARTERS = ("ROTATE_90", "ROTATE_270", "TRANSPOSE", "TRANSVERSE")
+_QUARTERS = (
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+)
 
 _thread = threading.local()
 
@@ -67,19 +69,10 @@ def open_frame(path: str, seconds: float | None, open: Opener, *, max_pixels: in
     """
     if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
         raise InputError(f"{seconds} is no time in a video: seconds are 0 or more")
-    frame, (width, height) = frame_at(path, seconds, open, max_pixels)
-    turn = _turn(frame)
-    size = (height, width) if turn is not None and turn.name in _QUARTERS else (width, height)
+    frame, (width, height), matrix = frame_at(path, seconds, open, max_pixels)
+    turn = _TURNS.get(matrix)  # none where it is upright, or by no quarter
+    size = (height, width) if turn in _QUARTERS else (width, height)
     yield Picture(size=size, decode=partial(_decode, frame, width, turn), pixel_bytes=_PIXEL_BYTES)
-
-
-def _turn(frame: VideoFrame) -> Image.Transpose | None:
-    """What makes a frame upright; None where it is. A turn by no quarter is left alone."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return None
-    a, b, _, c, d = struct.unpack_from("=5i", matrix)
-    return _TURNS.get((round(a / _ONE), round(b / _ONE), round(c / _ONE), round(d / _ONE)))
 
 
 def _decode(frame: VideoFrame, width: int, turn: Image.Transpose | None, mode: str) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import math
 import os
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 import fsspec
 import numpy as np
 import pytest
+from av import VideoFrame
 from PIL import Image
 
 from brightspark.core.errors import InputError, StorageError
@@ -288,6 +290,18 @@ class TestOpenFilms:
         assert held() == film_cache.FILMS_HELD
         film_cache.close_all()
         assert held() == 0
+
+    def test_frames_are_free_at_once(self, tmp_path: Path) -> None:
+        """Also without Python's collector, which comes too late for frames of many megabytes."""
+        film = save_film(tmp_path / "a.mp4", frames=60, b_frames=2)
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(60):
+                image_at(film, number / 25)
+            assert sum(type(held) is VideoFrame for held in gc.get_objects()) <= 3
+        finally:
+            gc.enable()
 
     def test_threads_at_more_films_than_stay_open(self, tmp_path: Path) -> None:
         films = [save_film(tmp_path / f"{number}.mp4", frames=50) for number in range(6)]
