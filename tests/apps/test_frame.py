@@ -28,6 +28,12 @@ from brightspark.core.predictor import Predictor
 from brightspark.core.score import Scorer
 
 
+@pytest.fixture(autouse=True)
+def own_uploads(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A page tells all of its process where uploads go; the app that other tests look at keeps its folder."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+
+
 @pytest.mark.parametrize("module", ["apps.html", "apps.server", "vision.app"])
 def test_the_examples_in_docstrings_run(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"brightspark.{module}")).failed == 0
