@@ -27,7 +27,7 @@ Pixels = np.ndarray[Any, np.dtype[Any]]
 
 PLUGINS = ("pyjpegls", "pylibjpeg", "pillow", "gdcm", "pydicom")  # the least likely to crash first
 LEAST_SECONDS = 20.0
-_PIXELS_PER_SECOND = 500_000  # a tenth of what JPEG 2000, the slowest, takes on a slow core
+_PIXELS_PER_SECOND = 500_000  # a tenth of what JPEG 2000, the slowest, does on an ordinary core
 
 
 def decoded(frame: bytes, options: dict[str, Any]) -> tuple[Pixels, str]:
@@ -77,6 +77,8 @@ def decode_apart(frame: bytes, options: dict[str, Any]) -> tuple[Pixels, str]:
 def _end(code: int, seconds: float) -> str:
     if code == -signal.SIGALRM:
         return f"their decoder took more than {seconds:.0f} s"
+    if code == -signal.SIGKILL:
+        return "the process that decodes them was killed, perhaps for want of memory"
     if code < 0:
         return f"their decoder crashed ({signal.Signals(-code).name}): the file is damaged"
     return (

@@ -14,6 +14,7 @@ from pydicom import Dataset
 from pydicom.filereader import read_dataset, read_partial, read_preamble
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from brightspark.core.errors import InputError, one_line
 
@@ -127,8 +128,8 @@ def _read_header(file: BinaryIO, tags: Sequence[BaseTag]) -> Header:
         syntax=syntax,
         file=file,
         pixels=pixels.get("name"),
-        # pydicom stops before the element: tag and length, and in explicit encodings the type and two bytes more.
-        pixels_at=file.tell() + (8 if pixels.get("kind") is None else 12),
+        # pydicom stops before the element, which begins with tag and length, or tag, type and a longer length.
+        pixels_at=file.tell() + (12 if pixels.get("kind") in EXPLICIT_VR_LENGTH_32 else 8),
         pixels_length=pixels.get("length"),
         pixels_type=pixels.get("kind"),
     )

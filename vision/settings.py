@@ -31,7 +31,9 @@ class PictureSettings(ScoringSettings):
         "`frame` or `time`, where the table has one that is a number",
     ] = None
     window: Annotated[
-        tuple[float, float] | None, "centre and width of the grey values of DICOM files; by default each file's own"
+        tuple[float, float] | None,
+        "centre and width of the grey values of DICOM files, after rescale (a CT's in Hounsfield units); by default "
+        "each file's own, or else from its lowest to its highest value",
     ] = None
     error_col: Annotated[str, "column for the reason why an image has no answer"] = "error"
     max_pixels: Annotated[int, "an image with more pixels is an error, before it is decoded"] = PILLOW_MAX_PIXELS
@@ -42,6 +44,8 @@ class PictureSettings(ScoringSettings):
             raise SettingError(
                 f"max_pixels={self.max_pixels:,} must be between 1 and {2 * PILLOW_MAX_PIXELS:,}, where Pillow stops"
             )
+        if self.window is not None and (len(self.window) != 2 or not self.window[1] >= 1):
+            raise SettingError(f"window={self.window} must be a centre and a width of at least 1, as in (40, 400)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from brightspark import samples
-from brightspark.core.errors import InputError
+from brightspark.core.errors import InputError, SettingError
 from brightspark.vision import ImageClassifierModel, dicom, dicom_decoder, dicom_pixels, read_dicom
 from brightspark.vision.dicom_header import FRAME_TAGS, read_header
 from tests.vision.dicom_writing import compressed, dicom_bytes, dicom_set, shipped
@@ -201,6 +201,12 @@ def test_windows_by_setting(spark: SparkSession, network: Path, tmp_path: Path) 
     (row,) = scored(network, read_dicom(spark, str(tmp_path)), window=(2048.0, 4096.0)).values()
     wanted = plain_timm(network, [Image.fromarray(np.rint(RAMP / 4095 * 255).astype(np.uint8))])[0]
     np.testing.assert_allclose(row["probability"], wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("window", [(40,), (40, 0), (40, 400, 1)])
+def test_a_window_that_is_none(network: Path, window: Any) -> None:
+    with pytest.raises(SettingError, match=r"a centre and a width of at least 1"):
+        ImageClassifierModel.pretrained(str(network), window=window)
 
 
 def test_a_file_larger_than_is_read_whole(network: Path, tmp_path: Path) -> None:
