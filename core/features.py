@@ -5,20 +5,21 @@ Spark ML's learners pass over their input many times, and in a plain `Pipeline` 
 
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import LogisticRegression
-    from pyspark.ml.feature import IndexToString, StringIndexer
+    from pyspark.ml.feature import StringIndexer
 
+    from brightspark import samples
     from brightspark.core.features import FeaturePipeline
-    from brightspark.vision import ImageFeaturizer, read_images
+    from brightspark.core.named_answers import NamedAnswers
+    from brightspark.core.session import session
+    from brightspark.vision import ImageFeaturizer, evaluate, read_images
 
-    rows = read_images(spark, "s3://bucket/train")  # path, …, label: the folder's name
+    rows = read_images(session(), str(samples.dermoscopy()))  # path, …, label: the folder's name
+    train, test = rows.randomSplit([0.7, 0.3], seed=0)
     names = StringIndexer(inputCol="label", outputCol="index").fit(rows)
-    learner = Pipeline(stages=[
-        names,
-        LogisticRegression(labelCol="index", predictionCol="predicted_index"),
-        IndexToString(inputCol="predicted_index", outputCol="prediction", labels=names.labels),
-    ])
-    model = FeaturePipeline(ImageFeaturizer.pretrained("resnet18.a1_in1k"), learner).fit(rows)
-    model.transform(read_images(spark, "s3://bucket/new")).select("path", "prediction", "probability", "error")
+    learner = Pipeline(stages=[names, LogisticRegression(labelCol="index"), NamedAnswers(names.labels)])
+    featurizer = ImageFeaturizer.pretrained(str(samples.model("efficientnet-lite0")))
+    model = FeaturePipeline(featurizer, learner).fit(train)
+    print(evaluate(model.transform(test)))
 
 A row that the featurizer could not read takes no part in fit; `transform` keeps it, with its `error` and nulls for all
 that the learner's model adds.
@@ -27,6 +28,7 @@ that the learner's model adds.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 REASONS_SHOWN = 3
+# A task over so many bytes of vectors takes a learner a few milliseconds, about as long as Spark takes to start it.
+PARTITION_BYTES = 8 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -77,12 +81,13 @@ class FeaturePipeline(Pipeline):
         featurized = _without_binary(featurizer.transform(dataset))
         check_columns(learner, {field.name: field.dataType.typeName() for field in featurized.schema})
         with _persisted(featurized) as rows:
-            _report_failures(rows, error)
+            count = _count_usable(rows, error)
             usable = rows.filter(F.col(quoted(features)).isNotNull())
             first = usable.select(quoted(features)).first()
             assert first is not None, "some row has features"
             fill = FillFailed(features_col=features, size=first[0].size)
-            learnable = fill.transform(usable)  # as the model will see rows later; here it fills nothing
+            # As the model will see rows later, though here it fills nothing.
+            learnable = fill.transform(usable).coalesce(_partitions(count, first[0].size))
             model = learner.fit(learnable)
             added = [name for name in model.transform(learnable).columns if name not in learnable.columns]
         clear = ClearFailed(error_col=error, answer_cols=[features, *added])
@@ -133,22 +138,28 @@ def _persisted(df: DataFrame) -> Iterator[DataFrame]:
         held.unpersist()
 
 
-def _report_failures(rows: DataFrame, error: str) -> None:
-    """Logs how many rows failed, and why; raises InputError where none has features.
+def _partitions(rows: int, size: int) -> int:
+    """The most partitions that are worth their tasks: learners pass over them dozens of times."""
+    return max(1, math.ceil(rows * size * 8 / PARTITION_BYTES))  # Spark's vectors hold doubles of 8 bytes
+
+
+def _count_usable(rows: DataFrame, error: str) -> int:
+    """How many rows have features; logs how many failed, and why. Raises InputError where there is none.
 
     The first action on the rows: it computes the features.
     """
     reason = F.col(quoted(error))
     counted = rows.agg(F.count("*").alias("rows"), F.count(reason).alias("failed")).first()
     assert counted is not None
-    total, failed = counted["rows"], counted["failed"]
+    total, failed = int(counted["rows"]), int(counted["failed"])
     if total == 0:
         raise InputError("the table has no rows: there is nothing to learn from")
     if failed == 0:
-        return
+        return total
     reasons = rows.filter(reason.isNotNull()).groupBy(reason.alias("reason")).count()
     commonest = reasons.orderBy(F.desc("count"), "reason").limit(REASONS_SHOWN).collect()
     listed = "; ".join(f"{row['count']:,} × {row['reason']}" for row in commonest)
     if failed == total:
         raise InputError(f"none of the {total:,} rows has features. The commonest reasons: {listed}")
     _log.warning("%s of %s rows have no features and are left out of fit: %s", f"{failed:,}", f"{total:,}", listed)
+    return total - failed

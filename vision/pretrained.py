@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from brightspark.core.artifact import Artifact, describe, is_artifact, open_artifact
@@ -25,7 +24,7 @@ def find_weights(name: str, *, kind: str | None = None) -> Artifact | Path:
     return folder if folder.is_dir() else _from_hub(name)
 
 
-def describe_weights(folder: Path, *, kind: str, labels: Sequence[str] = ()) -> Artifact:
+def describe_weights(folder: Path, *, kind: str) -> Artifact:
     """An artifact over a folder in timm's `local-dir:` layout.
 
     Raises ArtifactError where a file is missing; pickled weights are not opened.
@@ -37,7 +36,7 @@ def describe_weights(folder: Path, *, kind: str, labels: Sequence[str] = ()) -> 
             f"{folder} has {found}; `brightspark convert {pickled[0] if pickled else 'CHECKPOINT'} --model NAME "
             "--out FOLDER` makes a folder that works"
         )
-    return describe(folder, kind=kind, files=FILES, labels=labels)
+    return describe(folder, kind=kind, files=FILES)
 
 
 def _from_hub(name: str) -> Path:

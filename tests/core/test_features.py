@@ -180,6 +180,17 @@ class TestWhatLearnersSee:
         assert counted(log, "predict") == GOOD
         assert {row["both"].size for row in answered.filter("error is null").collect()} == {SIZE + 1}
 
+    def test_small_data_is_in_few_partitions(
+        self, featurizer: ToyFeaturizer, table: DataFrame, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A learner passes over them dozens of times, and every pass starts a task for each."""
+        for partition_bytes, wanted in ((8 << 20, {0}), (GOOD * SIZE * 8 // 4, {0, 1, 2, 3})):
+            monkeypatch.setattr("brightspark.core.features.PARTITION_BYTES", partition_bytes)
+            seen = Seen()
+            with pytest.raises(StoppedError):
+                FeaturePipeline(featurizer, seen).fit(table.repartition(7, "text"))
+            assert seen.partitions == wanted
+
     def test_metadata_stays(self, featurizer: ToyFeaturizer, table: DataFrame) -> None:
         model = FeaturePipeline(featurizer, LogisticRegression(maxIter=2)).fit(table)
         schema = model.transform(table).schema
@@ -238,7 +249,7 @@ class TestThinData:
         with pytest.raises(Exception, match="only supports binary classification"):
             FeaturePipeline(featurizer, LinearSVC()).fit(texts(spark, names=("a",)))
 
-    @pytest.mark.parametrize("learner", ["LogisticRegression", "LinearSVC", "RandomForest"])
+    @pytest.mark.parametrize("learner", ["LogisticRegression", "LinearSVC", "DecisionTree"])
     def test_constant_features_give_one_answer(self, learner: str, tmp_path: Path, spark: SparkSession) -> None:
         featurizer = ToyFeaturizer.make(tmp_path / "constant", fault="constant")
         rows = texts(spark, good=41)
@@ -324,7 +335,7 @@ class TestSearch:
 def test_a_plain_pipeline_works_and_costs_more(
     featurizer: ToyFeaturizer, spark: SparkSession, log: Path, tmp_path: Path
 ) -> None:
-    """docs/vision.md names what it costs: this is where the numbers come from."""
+    """What docs/vision.md says of it: two to four times the work, in one more pass or several."""
     rows = texts(spark, broken=0)
     costs = {}
     for name in ("LogisticRegression", "DecisionTree"):
@@ -332,8 +343,8 @@ def test_a_plain_pipeline_works_and_costs_more(
         model = Pipeline(stages=[featurizer, LEARNERS[name]()]).fit(rows)
         costs[name] = (counted(log, "predict") - before) / GOOD
     assert {row["prediction"] for row in model.transform(rows).collect()} == {0.0, 1.0}
-    assert costs["LogisticRegression"] == 2
-    assert 3 <= costs["DecisionTree"] < 4
+    assert 2 <= costs["LogisticRegression"] <= 3
+    assert 3 <= costs["DecisionTree"] <= 4
 
 
 class StoppedError(Exception):
@@ -347,8 +358,11 @@ class Seen(Estimator[Any]):
         super().__init__()
         self.rows: DataFrame | None = None
         self.texts: list[str] = []
+        self.partitions: set[int] = set()
 
     def _fit(self, dataset: DataFrame) -> Any:
         self.rows = dataset
-        self.texts = [row["text"] for row in dataset.select("text").collect()]
+        rows = dataset.select("text", F.spark_partition_id().alias("partition")).collect()
+        self.texts = [row["text"] for row in rows]
+        self.partitions = {row["partition"] for row in rows}
         raise StoppedError
