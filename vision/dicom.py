@@ -56,18 +56,18 @@ def open_frame(
     Raises InputError for a file without pixels, a header that makes no sense, more than `max_pixels`, a frame that is
     not there, pixel data that are cut short, and a transfer syntax that no decoder here reads.
     """
-    from brightspark.vision.dicom_header import FRAME_TAGS, read_header
+    from brightspark.vision.dicom_header import FRAME_TAGS, damage_as_input_error, read_header
     from brightspark.vision.dicom_pixels import check, pixel_bytes
 
-    header = read_header(file, FRAME_TAGS)
-    columns, rows = header.size
-    if columns * rows > max_pixels:
-        raise InputError(f"the image has {columns}×{rows} pixels, more than the {max_pixels:,} that are allowed")
-    index = _frame_index(frame, header.frames)
-    check(header, index)
-    return Picture(
-        size=(columns, rows), decode=partial(_decode, header, index, window), pixel_bytes=pixel_bytes(header)
-    )
+    with damage_as_input_error():  # also later: an element is interpreted when it is asked for
+        header = read_header(file, FRAME_TAGS)
+        columns, rows = header.size
+        if columns * rows > max_pixels:
+            raise InputError(f"the image has {columns}×{rows} pixels, more than the {max_pixels:,} that are allowed")
+        index = _frame_index(frame, header.frames)
+        check(header, index)
+        needed = pixel_bytes(header)
+    return Picture(size=(columns, rows), decode=partial(_decode, header, index, window), pixel_bytes=needed)
 
 
 def _frame_index(frame: float | None, count: int) -> int:
@@ -81,8 +81,10 @@ def _frame_index(frame: float | None, count: int) -> int:
 
 def _decode(header: Header, index: int, window: tuple[float, float] | None, mode: str) -> Image.Image:
     from brightspark.vision.dicom_display import as_shown
+    from brightspark.vision.dicom_header import damage_as_input_error
     from brightspark.vision.dicom_pixels import stored_pixels
 
     pixels, photometric = stored_pixels(header, index)
-    shown = as_shown(pixels, photometric, header, index, window)
+    with damage_as_input_error():
+        shown = as_shown(pixels, photometric, header, index, window)
     return shown if shown.mode == mode else shown.convert(mode)

@@ -6,7 +6,8 @@ import io
 import logging
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -102,12 +103,21 @@ def read_header(file: BinaryIO, tags: Sequence[BaseTag]) -> Header:
 
     Raises InputError for what is no DICOM, or damaged before the pixels.
     """
-    try:
+    with damage_as_input_error():
         return _read_header(_inflated(file), tags)
-    except (InputError, OSError):
+
+
+@contextmanager
+def damage_as_input_error() -> Iterator[None]:
+    """Turns what pydicom raises for damaged bytes, which is nearly anything, into an InputError."""
+    try:
+        yield
+    except (InputError, MemoryError):
         raise
-    except Exception as error:  # pydicom's parser raises nearly anything for damaged bytes
-        raise InputError(f"the DICOM header cannot be read: {one_line(error)}") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the storage's; pydicom raises some without
+            raise
+        raise InputError(f"the DICOM file is damaged: {one_line(error)}") from error
 
 
 def _read_header(file: BinaryIO, tags: Sequence[BaseTag]) -> Header:
