@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from brightspark import __version__
 from brightspark.core.doctor_resources import (
     examine_disks,
     examine_gpus,
@@ -90,6 +91,10 @@ def examine_packages(workers: Sequence[Facts], wanted: Sequence[Need]) -> Iterat
     ]
     for place, error in said(workers, _broken):
         wrong.append(failure("worker packages", f"{error}, on {place}", "install it anew there, as it is here"))
+    for place, version in said(workers, lambda one: one.get("brightspark")):
+        if version != __version__:
+            found = f"brightspark {version} on {place} (here {__version__})"
+            wrong.append(warning("worker packages", found, "install the same version on both sides"))
     yield from wrong or [ok("worker packages", "as they are needed, and as here")]
 
 
@@ -137,6 +142,6 @@ def _broken(one: Facts) -> str | None:
     """What is there but cannot be imported; what a package that is missing breaks is not said again."""
     if one["packages"].get("torch") and one["torch"]["error"]:
         return f"torch cannot be imported ({one['torch']['error']})"
-    if one["error"] and ("'brightspark'" in one["error"] or None not in one["packages"].values()):
-        return f"brightspark cannot be imported ({one['error']})"
-    return None
+    error: str | None = one["error"]
+    told = None in one["packages"].values() and "ModuleNotFoundError" in str(error) and "'brightspark" not in str(error)
+    return f"brightspark cannot be imported ({error})" if error and not told else None

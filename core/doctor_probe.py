@@ -10,20 +10,21 @@ from typing import Any
 
 
 def look(asked: dict[str, Any]) -> str:
-    """What this worker process is and has, as JSON.
+    """What this worker process is and has, as JSON; an empty string where it has said so in this round.
 
-    `asked` has `packages` (distributions), `paths` to read, `writable` folders, `round` and `hold_seconds`: the first
-    task of a round in a process lasts at least so long, so that tasks that can run at once do.
+    `asked` has `packages` (distributions), `paths` to read, `writable` folders, `round` and `hold_seconds`: an answer
+    takes at least so long, so that tasks that can run at once do.
     """
     import json
     import os
     import time
 
+    if os.environ.get("BRIGHTSPARK_DOCTOR_ROUND") == asked["round"]:
+        return ""
+    os.environ["BRIGHTSPARK_DOCTOR_ROUND"] = asked["round"]
     started = time.time()
     found = {**process(), "packages": versions(asked["packages"]), "torch": torch(), **own(asked)}
-    if os.environ.get("BRIGHTSPARK_DOCTOR_ROUND") != asked["round"]:
-        os.environ["BRIGHTSPARK_DOCTOR_ROUND"] = asked["round"]
-        time.sleep(max(0.0, started + asked["hold_seconds"] - time.time()))
+    time.sleep(max(0.0, started + asked["hold_seconds"] - time.time()))
     return json.dumps({**found, "started": started, "ended": time.time()})
 
 

@@ -113,7 +113,7 @@ def examine_ranks(spark: SparkSession, facts: Sequence[Facts], ranks: int) -> Fi
             "wait until other jobs are done, or train with fewer ranks",
         )
     except Exception as error:  # Spark's, py4j's or gRPC's
-        if "SPARK-24942" in str(error) or "ynamic" in str(error):
+        if "dynamic" in str(error).lower():
             return failure(
                 "slots",
                 "dynamic allocation is on: training's ranks cannot start together",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brightspark.core import doctor_probe
+from brightspark.core.session import partitions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,11 +27,11 @@ MEET_SECONDS = 30.0  # for a barrier job whose slots were seen to be there
 STOP_SECONDS = 5.0  # for a job that was stopped to say so
 HOLD_SECONDS = 0.5  # how long a probing task holds its slot, so that others start beside it
 NAMED_HOSTS = 3
-TASKS = 8  # at least, so that each of a few executors gets some
+TASKS, MAX_TASKS = 8, 64  # so that each of many executors gets some, and a small session is done in seconds
 
 
 def ask(spark: SparkSession, asked: dict[str, Any], *, ranks: int) -> list[Facts]:
-    """What the workers' processes are and have, one entry a task; asked again until `ranks` tasks have run at once.
+    """What the workers' processes are and have, an entry a process; asked again until `ranks` tasks have run at once.
 
     Raises TimeoutError where no task ends within START_SECONDS, and what Spark raises where its workers cannot start.
     """
@@ -47,7 +48,7 @@ def _round(spark: SparkSession, asked: dict[str, Any], ranks: int) -> list[Facts
 
     question = {**asked, "round": uuid.uuid4().hex, "hold_seconds": HOLD_SECONDS}
     look = doctor_probe.look
-    tasks = max(TASKS, ranks)
+    tasks = max(ranks, min(max(TASKS, partitions(spark)), MAX_TASKS))
 
     def probe(_: int) -> str:
         return look(question)
@@ -56,7 +57,7 @@ def _round(spark: SparkSession, asked: dict[str, Any], ranks: int) -> list[Facts
         # Without Arrow: a worker that lacks pyarrow is to say so.
         udf = F.udf(probe, "string", useArrow=False)
         answered = session.range(0, tasks, 1, tasks).select(udf("id").alias("facts")).collect()
-        return [json.loads(row["facts"]) for row in answered]
+        return [json.loads(row["facts"]) for row in answered if row["facts"]]
 
     cloudpickle.register_pickle_by_value(doctor_probe)  # type: ignore[no-untyped-call]
     try:
@@ -119,7 +120,7 @@ def within(spark: SparkSession, seconds: float, action: Callable[[SparkSession],
     return limited(seconds, tagged, lambda: session.interruptTag(tag) if remote else session.interruptAll())
 
 
-def limited(seconds: float, action: Callable[[], T], stop: Callable[[], object] = lambda: None) -> T:
+def limited(seconds: float, action: Callable[[], T], stop: Callable[[], object]) -> T:
     """What an action in a thread of its own returns; TimeoutError, after `stop`, where it takes longer."""
     results: list[T] = []
     errors: list[BaseException] = []

@@ -295,6 +295,9 @@ def test_packages_that_differ_between_hosts() -> None:
     (found,) = examine_packages([*workers, broken], wanted)
     assert found.level is Level.FAILURE
     assert "torch cannot be imported (OSError: libcudart.so), on 1 of 4 hosts (d)" in found.found
+    old = answer("d", packages=same, brightspark="0.0.1", **common)
+    (found,) = examine_packages([*workers, old], wanted)
+    assert "brightspark 0.0.1 on 1 of 4 hosts (d)" in found.found
     without = answer("d", packages=same, **{**common, "error": "ModuleNotFoundError: No module named 'brightspark'"})
     (found,) = examine_packages([*workers, without], wanted)
     assert "brightspark cannot be imported" in found.found
@@ -361,6 +364,7 @@ def test_without_java_it_ends_there(tmp_path: Path) -> None:
     assert 'too old for Spark (openjdk version "11.0.2")' in found[-1].found
 
 
+@pytest.mark.slow
 def test_a_connect_server_that_is_away_is_said_without_the_token(tmp_path: Path) -> None:
     code, found = doctor(clean(SPARK_REMOTE="sc://127.0.0.1:9/;token=hidden", JAVA_HOME=str(tmp_path)))
     assert code == 1
