@@ -299,18 +299,18 @@ def write_page(out: Path, measured: Any, events: DataFrame, scored: DataFrame, s
                 "Nobody has labelled this video. What moves was taken for a person, and what stands still for "
                 "background; so the agreement says how well the classifier tells the two apart in a part of the "
                 "video that it has not seen, and not how many people it finds or misses. Someone who stands still "
-                "for long becomes background. All is one camera in one hour's light: another one needs its own crops."
+                "for long becomes background. All of it is one camera on one day: another one needs its own crops."
             ),
             report.Plot(
                 timeline(rows), alt="Events by zone over time", caption="A bar is an event: from start to end."
+            ),
+            report.Gallery(
+                [card(row, out) for row in longest], caption="The longest events, where the classifier is surest."
             ),
             report.Table(
                 ("camera", "zone", "start (s)", "end (s)", "class", "peak probability"),
                 [tuple(row[name] for name in EVENT) for row in rows],
                 caption=f"Zones are {ZONES[0]} columns, A to {'ABCDEFGH'[ZONES[0] - 1]}, by {ZONES[1]} rows.",
-            ),
-            report.Gallery(
-                [card(row, out) for row in longest], caption="The longest events, where the classifier is surest."
             ),
             *classification_blocks(measured),
         ],

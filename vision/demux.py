@@ -96,8 +96,8 @@ class Demuxer:
         return math.floor((Fraction(seconds) + ROUNDING) / self._time_base)
 
     def seconds(self, ticks: int) -> float:
-        """So many ticks in seconds, to the millisecond."""
-        return round(float(ticks * self._time_base), 3)
+        """So many ticks in seconds."""
+        return float(ticks * self._time_base)
 
 
 class _Source:

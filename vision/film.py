@@ -93,7 +93,7 @@ class Film:
         if self._end is None or limit <= self._end:
             self._go(limit)
         if self._end is not None and limit > self._end:
-            ends = self._packets.seconds(self._end - self._start)
+            ends = round(self._packets.seconds(self._end - self._start), 3)
             raise InputError(f"there is no frame at {seconds} s: the video ends at {ends} s")
         assert self._shown is not None
         return self._shown.frame

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_SECONDS = 31 * 24 * 3600  # a month; a file that claims more has a broken time stamp, and rows without end
 JPEG_QUALITY = 95
+ROUNDING = 1e-6  # moments
 ARROW_BYTES = 16 << 20  # of encoded frames, after which a worker hands them on
 
 _END, _COUNT = "__brightspark_end", "__brightspark_count"  # of a video, in seconds and in moments
@@ -126,8 +127,9 @@ def _moments(videos: DataFrame, storage: Storage, every: float, segment_seconds:
     """The rows of `videos`, each as often as it has moments, with their `time`."""
     columns = videos.columns
     seconds = F.least(F.col(_END), F.lit(float(MAX_SECONDS)))
-    # Moments are counted, so that each is in one segment and no more. There is always the one at 0.
-    count = F.greatest(F.ceil(seconds / every), F.lit(1)).cast("long")
+    # Moments are counted, so that each is in one segment and no more. There is always the one at 0. Two seconds hold 20
+    # tenths, and not a 21st where the quotient is a little above 20.
+    count = F.greatest(F.ceil(seconds / every - ROUNDING), F.lit(1)).cast("long")
     segments = F.least(F.ceil(F.col(_COUNT) * every / segment_seconds).cast("long"), F.col(_COUNT))
     first = F.floor(F.col(_SEGMENT) * F.col(_COUNT) / F.col(_SEGMENTS)).cast("long")
     after = F.floor((F.col(_SEGMENT) + 1) * F.col(_COUNT) / F.col(_SEGMENTS)).cast("long")
