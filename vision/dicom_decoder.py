@@ -2,7 +2,9 @@
 
 GDCM ends its process at one in fifty frames that are damaged at random, and pyjpegls does not return from many. In a
 Spark worker either would take the whole job along; here it costs the one record. The process decodes one frame
-after the other, from its standard input to its standard output: a line of JSON, then bytes. It ends with its parent.
+after the other: lines of JSON go to its standard input and come from its standard output, and the bytes that belong to
+them lie in memory that both share (a pipe passes on 64 kB at a time, and each time the processes take turns). It ends
+with its parent.
 """
 
 from __future__ import annotations
@@ -91,9 +93,11 @@ class _Process:
     """A decoding process, and the line to it."""
 
     def __init__(self) -> None:
+        self._shared = os.memfd_create("brightspark-dicom")
         paths = os.pathsep.join(path for path in sys.path if path)  # also what Spark has added to the worker's
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "brightspark.vision.dicom_decoder"],
+        self._process = subprocess.Popen(  # noqa: S603 - our own arguments
+            [sys.executable, "-P", "-m", "brightspark.vision.dicom_decoder", str(self._shared)],
+            pass_fds=(self._shared,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # damaged files make the decoders talk
@@ -103,10 +107,12 @@ class _Process:
     def ask(self, request: dict[str, Any], frame: bytes) -> tuple[dict[str, Any] | None, bytes]:
         """The answer's head and pixels; no head where the process has ended."""
         try:
-            _send(cast(BinaryIO, self._process.stdin), request, frame)
+            _send(cast(BinaryIO, self._process.stdin), self._shared, request, frame)
         except BrokenPipeError:
             return None, b""
-        return _receive(cast(BinaryIO, self._process.stdout))
+        answer = _receive(cast(BinaryIO, self._process.stdout), self._shared)
+        os.ftruncate(self._shared, 0)  # no memory is held between two frames
+        return answer
 
     def runs(self) -> bool:
         """Whether it waits for a frame: an interrupt from the keyboard, say, ends it unseen."""
@@ -119,6 +125,7 @@ class _Process:
                 cast(BinaryIO, pipe).close()
             except BrokenPipeError:
                 continue
+        os.close(self._shared)
         try:
             return self._process.wait(1)
         except subprocess.TimeoutExpired:
@@ -149,29 +156,30 @@ atexit.register(_stop_all)
 os.register_at_fork(after_in_child=_idle.clear)  # a forked process must not talk on its parent's lines
 
 
-def _send(pipe: BinaryIO, head: dict[str, Any], body: bytes | memoryview = b"") -> None:
+def _send(pipe: BinaryIO, shared: int, head: dict[str, Any], body: bytes | memoryview) -> None:
+    left = memoryview(body)
+    while len(left):
+        left = left[os.pwrite(shared, left, len(body) - len(left)) :]
     pipe.write(json.dumps({**head, "bytes": len(body)}).encode() + b"\n")
-    pipe.write(body)
     pipe.flush()
 
 
-def _receive(pipe: BinaryIO) -> tuple[dict[str, Any] | None, bytes]:
+def _receive(pipe: BinaryIO, shared: int) -> tuple[dict[str, Any] | None, bytes]:
     line = pipe.readline()
     if not line.endswith(b"\n"):
         return None, b""
     head = json.loads(line)
-    body = pipe.read(head["bytes"])
-    return (head, body) if len(body) == head["bytes"] else (None, b"")
+    return head, os.pread(shared, head["bytes"], 0)
 
 
 def main() -> None:
     """Answers requests until the parent closes the line."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    requests = sys.stdin.buffer
+    requests, shared = sys.stdin.buffer, int(sys.argv[1])
     with os.fdopen(os.dup(1), "wb") as answers, open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 1)  # what a decoder prints must not get between the answers
         while True:
-            head, frame = _receive(requests)
+            head, frame = _receive(requests, shared)
             if head is None:
                 return
             # The default action ends the process, also inside foreign code that never returns.
@@ -183,8 +191,8 @@ def main() -> None:
             except Exception as error:
                 answer, body = {"error": one_line(error).removeprefix("InputError: ")}, memoryview(b"")
             signal.setitimer(signal.ITIMER_REAL, 0)
-            _send(answers, answer, body)
+            _send(answers, shared, answer, body)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and len(sys.argv) > 1:
     main()
