@@ -47,7 +47,7 @@ def _frozen(network: torch.nn.Module) -> torch.nn.Module:
 def pooled_features(network: torch.nn.Module, batch: torch.Tensor) -> torch.Tensor:
     """timm's pooled features of a batch, before the classifier: images × features.
 
-    https://huggingface.co/docs/timm/feature_extraction
+    timm documentation, "Feature Extraction": penultimate layer features
     """
     timms: Any = network  # torch's Module does not know timm's methods
     features: torch.Tensor = timms.forward_head(timms.forward_features(batch), pre_logits=True)
