@@ -205,11 +205,9 @@ class Film:
             return
         self.decoded += len(frames)
         for frame in frames:
-            time = frame.pts if frame.pts is not None else self._latest + self._packets.frame_ticks()
-            # Frames that lead a key frame are shown before it, and need what was not decoded.
-            if frame.key_frame or self._landed is None or time >= self._landed:
-                self._latest = time
-                self._ready.append(Shown(time, frame))
+            # Frames that lead a key frame and need what was not decoded are left out by the decoders themselves.
+            self._latest = frame.pts if frame.pts is not None else self._latest + self._packets.frame_ticks()
+            self._ready.append(Shown(self._latest, frame))
 
     def _read_ahead(self, limit: int) -> None:
         """Fills the queue up to `limit`, or with one packet; begins anew at each key frame on the way."""

@@ -42,6 +42,7 @@ def save_film(
     pixels: str = "yuv420p",
     size: tuple[int, int] = SIZE,
     aspect: Fraction = Fraction(1),
+    x264: str = "",
     **options: str,
 ) -> Path:
     """A film whose frame n comes on display at n / rate seconds, or at `times` in ticks; `options` are the muxer's."""
@@ -53,6 +54,8 @@ def save_film(
         stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, b_frames
         stream.codec_context.time_base = stream.time_base = tick
         stream.codec_context.sample_aspect_ratio = aspect
+        if x264:
+            stream.options = {"x264-params": x264}
         for number in range(frames):
             frame = av.VideoFrame.from_image(numbered(number % 256, size)).reformat(format=pixels)
             frame.pts, frame.time_base = (times[number] if times else number), tick

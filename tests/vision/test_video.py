@@ -42,10 +42,14 @@ from tests.vision.films import (
 STORAGE = Storage()
 UNEVEN = list(itertools.accumulate(random.Random(0).choices([20, 40, 41, 90, 700], k=99), initial=0))  # milliseconds
 
+OPEN_GROUPS = "open-gop=1:b-adapt=0:scenecut=0"  # key frames after which come frames that are shown before them
+
 FILMS: dict[str, Callable[[Path], Path]] = {
     "H.264 with B-frames in MP4": lambda folder: save_film(folder / "a.mp4", b_frames=3),
     "in Matroska": lambda folder: save_film(folder / "a.mkv", b_frames=3),
     "in a transport stream": lambda folder: save_film(folder / "a.ts", b_frames=3),
+    "open groups in a transport stream": lambda folder: save_film(folder / "a.ts", b_frames=3, x264=OPEN_GROUPS),
+    "open groups in MP4": lambda folder: save_film(folder / "a.mp4", b_frames=3, x264=OPEN_GROUPS),
     "in fragments": lambda folder: save_film(folder / "a.mp4", b_frames=2, movflags="frag_keyframe+empty_moov"),
     "MPEG-4 in AVI": lambda folder: save_film(folder / "a.avi", "mpeg4"),
     "MPEG-4 with B-frames in AVI": lambda folder: save_film(folder / "a.avi", "mpeg4", b_frames=2),
@@ -154,9 +158,7 @@ class TestFilesThatAreDamaged:
             if seconds < ends:
                 assert number_at(damaged, seconds) == number_at(whole, seconds)
             else:
-                with pytest.raises(
-                    InputError, match=rf"^there is no frame at 9.9 s: the video ends at {ends:g} s$"
-                ):
+                with pytest.raises(InputError, match=rf"^there is no frame at 9.9 s: the video ends at {ends:g} s$"):
                     number_at(damaged, seconds)
 
     def test_a_damaged_stretch_is_passed(self, tmp_path: Path) -> None:
