@@ -24,20 +24,18 @@ ANSWERS = "path string, other string, probability array<float>"
 
 
 def section(spark: SparkSession, say: Callable[[str], None]) -> Section:
-    """Pairs of skin patches: learned from two thirds of the images, measured on the others, beside simpler ways."""
+    """Pairs of skin patches: learned from two thirds of the images, measured on the others, beside a simpler way."""
     say("skin patches: fetching pairs and weights (28 MB, the first time only)")
     weights = samples.model("efficientnet-lite0")
     run = learn_and_measure(spark, weights, say)
     try:
-        return page(spark, run, weights, say)
+        return page(spark, run)
     finally:
         run.scored.unpersist()
 
 
-def page(spark: SparkSession, run: Run, weights: Path, say: Callable[[str], None]) -> Section:
+def page(spark: SparkSession, run: Run) -> Section:
     """What was learned and measured, as a section of the report."""
-    say("skin patches: the same in simpler ways, to compare")
-    comparison = _comparison(spark, run, weights)
     counts = run.report.counts
     right = round((run.report.accuracy or 0) * counts.measured)
     return Section(
@@ -57,7 +55,7 @@ def page(spark: SparkSession, run: Run, weights: Path, say: Callable[[str], None
             _examples(run),
             *classification_blocks(run.report),
             _mistakes(run),
-            *comparison,
+            *_comparison(spark, run),
             Table(
                 ("step", "seconds"), list(run.seconds.items()), caption="Where the time went, workers' start included."
             ),
@@ -120,39 +118,26 @@ def _card(row: Any, labels: Sequence[str]) -> Card:
     )
 
 
-def _comparison(spark: SparkSession, run: Run, weights: Path) -> list[Block]:
-    """The same split answered without Spark, and by one number that needs no network."""
+def _comparison(spark: SparkSession, run: Run) -> list[Block]:
+    """The same split answered by one number that needs no network."""
     if find_spec("sklearn") is None:
         return [Note("scikit-learn is not installed, so there is nothing here to compare with.")]
     train = run.train.select("path", "label").collect()
     test = run.test.select("path", "label").collect()
-    ways = {
-        "plain timm and scikit-learn": lambda paths: demo_plain.timm_features(weights, paths),
-        "one number: distance of the mean colours": demo_plain.colour_distance,
-    }
-    rows, differences = [_row("brightspark on Spark", run.report)], []
-    for name, features in ways.items():
-        names, probabilities = demo_plain.logistic_regression(
-            features([row["path"] for row in train]),
-            [row["label"] for row in train],
-            features([row["path"] for row in test]),
-            regularisation=REGULARISATION,
-        )
-        answers = [
-            (row["path"], *answer) for row, answer in zip(test, zip(names, probabilities, strict=True), strict=True)
-        ]
-        both = run.scored.drop("probability").join(spark.createDataFrame(answers, ANSWERS), "path").persist()
-        rows.append(_row(name, evaluate(both, prediction="other", labels=run.report.labels)))
-        differences.append(_difference(both, name))
-        both.unpersist()
-    return [
-        Table(
-            ("way", "% right, 95 % interval", "accuracy", "AUROC", "calibration error"),
-            rows,
-            caption="Other ways on the same split.",
-        ),
-        Note(" ".join(differences)),
-    ]
+    names, probabilities = demo_plain.logistic_regression(
+        demo_plain.colour_distance([row["path"] for row in train]),
+        [row["label"] for row in train],
+        demo_plain.colour_distance([row["path"] for row in test]),
+        regularisation=REGULARISATION,
+    )
+    answers = list(zip([row["path"] for row in test], names, probabilities, strict=True))
+    both = run.scored.drop("probability").join(spark.createDataFrame(answers, ANSWERS), "path").persist()
+    other = evaluate(both, prediction="other", labels=run.report.labels)
+    told = _difference(both)
+    both.unpersist()
+    columns = ("way", "% right, 95 % interval", "accuracy", "AUROC", "calibration error")
+    rows = [_row("deep features on Spark", run.report), _row("one number: distance of the mean colours", other)]
+    return [Table(columns, rows, caption="A simpler way, on the same split."), Note(told)]
 
 
 def _row(way: str, report: ClassificationReport) -> tuple[object, ...]:
@@ -160,22 +145,22 @@ def _row(way: str, report: ClassificationReport) -> tuple[object, ...]:
     return (way, _interval(report), *(None if number is None else round(number, 3) for number in numbers))
 
 
-def _difference(both: DataFrame, name: str) -> str:
+def _difference(both: DataFrame) -> str:
     found = compare(both, "prediction", "other")
     low, high = found.intervals["accuracy"]
-    told = "are not told apart" if low <= 0 <= high else "are told apart"
+    told = "do not tell the two ways apart" if low <= 0 <= high else "tell the two ways apart"
     return (
-        f"brightspark and “{name}” {told} by these pairs: their accuracies differ by "
-        f"{100 * (found.accuracy_difference or 0):+.1f} points (95 % interval {100 * low:+.1f} to {100 * high:+.1f})."
+        f"These pairs {told}: with the network, {100 * (found.accuracy_difference or 0):+.1f} points of accuracy "
+        f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f})."
     )
 
 
 def _caveats(run: Run) -> Note:
     return Note(
-        "What this can show: that features, learner, split and measures work together on Spark, and give what the same "
-        "does without Spark. What it cannot show: that a network is of use here, because the patches' mean colours "
-        "give most pairs away; nor anything about patients, because the labels follow from how the pairs were cut. "
-        "All photographs are from one database, PH², and pairs of one photograph are no independent cases: the true "
-        f"intervals are wider than those shown. {run.left_out} pairs were left out, because their second patch had "
-        "been copied from another photograph, which would then have stood on both sides."
+        "What this can show: that features, learner, split and measures work together on Spark. What it cannot show: "
+        "that a network is of use here, because the patches' mean colours give most pairs away; nor anything about "
+        "patients, because the labels follow from how the pairs were cut. All photographs are from one database, PH², "
+        "and pairs of one photograph are no independent cases: the true intervals are wider than those shown. "
+        f"{run.left_out} pairs were left out, because their second patch had been copied from another photograph, "
+        "which would then have stood on both sides."
     )

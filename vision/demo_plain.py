@@ -1,32 +1,14 @@
-"""What the demo compares itself with: the same pictures and the same split, without Spark."""
+"""What the demo compares itself with: the same pictures and the same split, without Spark and without a network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 Features = np.ndarray[Any, np.dtype[np.float32]]
-
-BATCH = 32  # images
-
-
-def timm_features(weights: Path, paths: Sequence[str]) -> Features:
-    """The pooled features of each picture, as timm's own documentation computes them."""
-    import timm
-    import torch
-
-    network = timm.create_model(f"local-dir:{weights}", pretrained=True, num_classes=0).eval()
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
-    batches = []
-    with torch.inference_mode():
-        for start in range(0, len(paths), BATCH):
-            pictures = [transform(_open(path)) for path in paths[start : start + BATCH]]
-            batches.append(network(torch.stack(pictures)).numpy())
-    return np.concatenate(batches)
 
 
 def colour_distance(paths: Sequence[str]) -> Features:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import timm
+import torch
 from sklearn import metrics
 
 from brightspark import samples
 from brightspark.core import report as page
 from brightspark.core.report import Figures, Gallery, Plot, Table
 from brightspark.vision import demo_dicom, demo_medical, demo_patches, demo_plain, read_images
-from tests.vision.networks import save_network
+from tests.vision.networks import open_picture, save_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,10 +77,8 @@ def test_the_numbers_are_those_of_the_table(run: demo_patches.Run) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_shows_these_numbers(
-    spark: SparkSession, run: demo_patches.Run, small_network: Path, tmp_path: Path
-) -> None:
-    section, rows = demo_medical.page(spark, run, small_network, lambda message: None), run.scored.collect()
+def test_the_page_shows_these_numbers(spark: SparkSession, run: demo_patches.Run, tmp_path: Path) -> None:
+    section, rows = demo_medical.page(spark, run), run.scored.collect()
     right = sum(row["label"] == row["prediction"] for row in rows)
     assert f"right for {right} of 585 pairs" in section.summary
     assert "From 199 photographs" in section.summary
@@ -98,14 +98,22 @@ def test_the_page_shows_these_numbers(
     )
 
 
+def timm_features(weights: Path, paths: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The pooled features of each picture, as timm's own documentation computes them."""
+    network = timm.create_model(f"local-dir:{weights}", pretrained=True, num_classes=0).eval()
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
+    with torch.inference_mode():
+        return network(torch.stack([transform(open_picture(path)) for path in paths])).numpy()
+
+
 @pytest.mark.slow
 def test_spark_and_scikit_learn_agree(run: demo_patches.Run, small_network: Path) -> None:
     """The same features and the same objective give the same answers, up to the features' precision."""
     train, test = run.train.collect(), sorted(run.test.collect(), key=lambda row: row["path"])
     names, probabilities = demo_plain.logistic_regression(
-        demo_plain.timm_features(small_network, [row["path"] for row in train]),
+        timm_features(small_network, [row["path"] for row in train]),
         [row["label"] for row in train],
-        demo_plain.timm_features(small_network, [row["path"] for row in test]),
+        timm_features(small_network, [row["path"] for row in test]),
         regularisation=demo_patches.REGULARISATION,
     )
     ours = sorted(run.scored.collect(), key=lambda row: row["path"])
