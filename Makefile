@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 BENCH_VENV ?= .venv-bench
 BENCH := $(BENCH_VENV)/.ready
 
-.PHONY: help demo test test-fast check format bench clean
+.PHONY: help demo test test-fast test-kill check format bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,11 +19,14 @@ demo: $(READY) ## Run the main job on real data and write report/index.html
 	$(BIN)/brightspark demo --out report
 
 test: $(READY) ## Run all tests, on classic Spark and on Spark Connect
-	$(BIN)/pytest
-	$(BIN)/pytest --spark connect
+	$(BIN)/pytest -m "not kill"
+	$(BIN)/pytest -m "not kill" --spark connect
 
 test-fast: $(READY) ## Run the tests that take seconds each
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not kill"
+
+test-kill: $(READY) ## Kill every part of a training at many moments (takes long)
+	$(BIN)/pytest tests/core/test_deaths.py tests/core/test_launch.py tests/core/test_loop.py
 
 check: $(READY) ## Lint, check types, and import from the built wheel in an empty folder
 	$(BIN)/ruff check .
