@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -126,7 +129,8 @@ def _loader(
     examples: Examples, task: Task, keys: Iterable[list[Key]], workers: int, pin_memory: bool
 ) -> DataLoader[Any]:
     # A forked process inherits the locks of threads that it does not have: where Spark's client runs, start afresh.
-    context = None if not workers else "forkserver" if "pyspark" in sys.modules else "fork"
+    driver = "pyspark" in sys.modules and "RANK" not in os.environ
+    context = None if not workers else "forkserver" if driver else "fork"
     return DataLoader(
         examples,
         batch_sampler=keys,  # any iterable of lists of keys
@@ -134,8 +138,21 @@ def _loader(
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
         multiprocessing_context=context,
+        worker_init_fn=_end_with_parent,
         pin_memory=pin_memory,
     )
+
+
+def _end_with_parent(worker: int) -> None:
+    """Ends a loader process when the one that it loads for was killed; torch's own watch misses a fork server's."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a loader process has a parent"
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def _watched(loader: DataLoader[Any]) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -242,6 +243,36 @@ def test_a_loader_process_that_is_killed_is_an_error(staged: tuple[str, str], tm
     planned(tmp_path, staged, {"die_at": 100}, loader_workers=1, epochs=1)
     with pytest.raises(SetupError, match=r"a process that loads records died .* loader_workers"):
         run(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("imported", ["os", "pyspark"])
+def test_loader_processes_end_with_the_rank_that_is_killed(
+    imported: str, staged: tuple[str, str], tmp_path: Path
+) -> None:
+    """Also where a fork server started them, which would keep them for ever."""
+    planned(tmp_path, staged, {"seconds": 0.05}, loader_workers=2)
+    program = (
+        f"import sys{', ' + imported if imported else ''}; from brightspark.core.loop import run; run(sys.argv[1])"
+    )
+    rank = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
+    wait_for(lambda: steps(tmp_path) >= 4)
+    below = descendants(rank.pid)
+    assert len(below) >= 2
+    rank.kill()
+    rank.wait()
+    wait_for(lambda: not any(Path(f"/proc/{process}/cmdline").exists() for process in below), 20)
+
+
+def descendants(process: int) -> list[int]:
+    """The processes below one, by their parents' numbers."""
+    children = []
+    for one in Path("/proc").iterdir():
+        if one.name.isdigit():
+            with contextlib.suppress(OSError):
+                if int((one / "stat").read_text().rpartition(")")[2].split()[1]) == process:
+                    children.append(int(one.name))
+    return [*children, *(below for child in children for below in descendants(child))]
 
 
 @pytest.mark.slow
