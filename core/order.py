@@ -48,7 +48,7 @@ class Order:
         """The epoch's order: 4 bytes a row below 2^32 rows.
 
         >>> Order(rows=5, seed=7).permutation(epoch=0), Order(rows=5, seed=7).permutation(epoch=1)
-        (array([0, 4, 2, 3, 1], dtype=uint32), array([2, 4, 3, 0, 1], dtype=uint32))
+        (array([2, 0, 4, 1, 3], dtype=uint32), array([3, 0, 2, 1, 4], dtype=uint32))
         """
         kind = np.uint32 if self.rows < 2**32 else np.uint64
         generator = np.random.default_rng([self.seed, epoch])
