@@ -155,7 +155,8 @@ def test_a_half_written_snapshot_is_passed_over(
     (tmp_path / "snapshots" / ".step-0000000099-dead").mkdir()
     assert snapshot.newest(tmp_path / "snapshots") == older
     assert "is passed over" in caplog.text
-    (tmp_path / "weights.safetensors").unlink()
+    for name in ("weights.safetensors", "result.json"):
+        (tmp_path / name).unlink()
     run(tmp_path)
     assert_same_bits(weights(tmp_path), whole)
 
@@ -281,6 +282,7 @@ def test_a_full_disk_leaves_the_snapshots_that_were_there(staged: tuple[str, str
     planned(tmp_path, staged, epochs=1)
     run(tmp_path)
     kept = snapshot.newest(tmp_path / "snapshots")
+    (tmp_path / "result.json").unlink()
     planned(tmp_path, staged, epochs=3)
     limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);" \
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));" \
@@ -294,6 +296,7 @@ def test_a_full_disk_leaves_the_snapshots_that_were_there(staged: tuple[str, str
 def test_a_snapshot_of_another_network_is_refused(staged: tuple[str, str], tmp_path: Path) -> None:
     planned(tmp_path, staged, epochs=1)
     run(tmp_path)
+    (tmp_path / "result.json").unlink()
     planned(tmp_path, staged, {"plain": True}, epochs=2)
     with pytest.raises(InputError, match="another training"):
         run(tmp_path)
