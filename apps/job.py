@@ -8,7 +8,6 @@ and so is what comes back: for more there is the command line.
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from brightspark.core.errors import InputError
+from brightspark.core.interrupt import Jobs
 from brightspark.core.listing import list_files
 from brightspark.core.session import partitions
 from brightspark.core.storage import Storage
@@ -65,11 +65,11 @@ class Job:
 
     def __init__(self, spark: SparkSession, files: Files, score: Callable[[DataFrame], DataFrame]) -> None:
         """`score` gets a table of `position` and `path` or `content`, and returns `position` and few bytes a row."""
-        self.spark, self.files, self.score = spark, files, score
+        self.files, self.score = files, score
         self.done = 0
         self.cancelled = False
         self._stop = threading.Event()
-        self._tag = f"brightspark-app-{uuid.uuid4().hex}"
+        self._jobs = Jobs(spark)
 
     def run(self) -> Iterator[list[Row]]:
         """Scores slice by slice; yields each one's rows in the order of the files, and ends early when cancelled."""
@@ -89,12 +89,12 @@ class Job:
     def cancel(self) -> None:
         """Ends the job now; what is done stays done."""
         self._stop.set()
-        self.spark.interruptTag(self._tag)
+        self._jobs.stop()
 
     def _slices(self) -> Iterator[tuple[int, int]]:
         count = len(self.files.paths)
         # Fewer files than half the tasks that the session makes of a table would leave cores without work.
-        most = max(-(-count // SLICES), partitions(self.spark) // 2, 1)
+        most = max(-(-count // SLICES), partitions(self._jobs.session) // 2, 1)
         start = 0
         while start < count:
             stop = min(start + most, count)
@@ -118,11 +118,8 @@ class Job:
             columns["content"] = pa.array([Path(path).read_bytes() for path in paths], pa.binary())
         else:
             columns["path"] = pa.array(paths, pa.string())
-        table = self.spark.createDataFrame(pa.table(columns)).repartition(min(len(paths), partitions(self.spark)))
-        # Tags belong to a thread, and a generator may be continued on another one each time.
-        self.spark.addTag(self._tag)
-        try:
+        # A generator may be continued on another thread each time.
+        with self._jobs.running() as spark:
+            table = spark.createDataFrame(pa.table(columns)).repartition(min(len(paths), partitions(spark)))
             rows = self.score(table).collect()
-        finally:
-            self.spark.removeTag(self._tag)
         return sorted(rows, key=lambda row: row["position"])

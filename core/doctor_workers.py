@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brightspark.core import doctor_probe
+from brightspark.core.interrupt import Jobs
 from brightspark.core.session import partitions
 
 if TYPE_CHECKING:
@@ -102,22 +103,13 @@ def meet(spark: SparkSession, ranks: int) -> None:
 
 def within(spark: SparkSession, seconds: float, action: Callable[[SparkSession], T]) -> T:
     """What an action returns; TimeoutError, and no job left, where it takes longer than `seconds`."""
-    from pyspark.sql.utils import is_remote
+    jobs = Jobs(spark)
 
-    # Classic Spark knows a tag in the thread alone that set it, so nobody else can interrupt it: there a session of
-    # its own is interrupted. On Connect a new session would lack what was sent to this one.
-    tag = f"brightspark-doctor-{uuid.uuid4().hex}"
-    remote = is_remote()
-    session = spark if remote else spark.newSession()
-
-    def tagged() -> T:
-        session.addTag(tag)
-        try:
+    def run() -> T:
+        with jobs.running() as session:
             return action(session)
-        finally:
-            session.removeTag(tag)
 
-    return limited(seconds, tagged, lambda: session.interruptTag(tag) if remote else session.interruptAll())
+    return limited(seconds, run, jobs.stop)
 
 
 def limited(seconds: float, action: Callable[[], T], stop: Callable[[], object]) -> T:

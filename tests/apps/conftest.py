@@ -89,6 +89,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.goto(address)
     opened.get_by_role("button", name="Choose an image").wait_for()
+    opened.locator(".bs-voice").wait_for(state="attached")  # page.js has run
     yield opened
     context.close()
     assert not wrong
