@@ -127,7 +127,10 @@ def _work(pipe: Connection, model: Path, bfloat16: bool, number: int) -> None:
     loaded = {last: Classifier.load(model, threads=1, bfloat16=bfloat16, channels_last=last) for last in (False, True)}
     pipe.send(None)
     while True:
-        task, shape = pipe.recv()
+        try:
+            task, shape = pipe.recv()
+        except EOFError:  # the end
+            return
         classifier = loaded[shape["channels_last"]]
         share = range(number * task.frames // CORES, (number + 1) * task.frames // CORES)
         scored, waiting = 0, []
