@@ -7,6 +7,7 @@ import os
 import random
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -83,9 +84,16 @@ def training_batches(
     """One rank's batches from a position to the end of the last epoch."""
     examples = Examples(rows, task.example, seed=order.seed, training=True)
     share = {"batch_size": batch_size, "rank": rank, "ranks": ranks}
-    loader = _loader(examples, task, _keys(order, position, epochs, share), workers, pin_memory)
-    for (batch, skipped), (_, after) in zip(_watched(loader), _steps(order, position, epochs, share), strict=True):
-        yield Loaded(batch, skipped, after)
+    afterwards: deque[Position] = deque()  # of the batches that the loader has begun
+
+    def keys() -> Iterator[list[Key]]:
+        for taken, after in _steps(order, position, epochs, share):
+            afterwards.append(after)
+            epoch = after.epoch if after.consumed else after.epoch - 1  # the one that the step belongs to
+            yield [(epoch, int(row)) for row in taken]
+
+    for batch, skipped in _watched(_loader(examples, task, keys(), workers, pin_memory)):
+        yield Loaded(batch, skipped, afterwards.popleft())
 
 
 def validation_batches(
@@ -117,12 +125,6 @@ def _steps(order: Order, position: Position, epochs: int, share: dict[str, int])
     while position.epoch < epochs:
         yield from order.batches(position, **share)
         position = Position(epoch=position.epoch + 1)
-
-
-def _keys(order: Order, position: Position, epochs: int, share: dict[str, int]) -> Iterator[list[Key]]:
-    for taken, after in _steps(order, position, epochs, share):
-        epoch = after.epoch if after.consumed else after.epoch - 1  # the one that the step belongs to
-        yield [(epoch, int(row)) for row in taken]
 
 
 def _loader(
