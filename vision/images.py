@@ -9,12 +9,15 @@ from functools import partial
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from brightspark.core.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
 
+_MODE_BYTES = {"1": 1, "L": 1, "P": 1}  # of Pillow's memory for a pixel, and 4 in all other modes: also in RGB
+_WEBP_BYTES = 12  # a pixel: libwebp's canvas, the one before, and a copy
 _NUMBERS = {"F": "floating-point", "I": "32-bit or signed"}  # Pillow's modes for what only a TIFF can hold
 
 # Pillow warns above this many pixels and refuses twice as many; here the first is an error already.
@@ -36,14 +39,40 @@ class Picture:
     decode: Callable[[str], Image.Image]
     """The picture upright, in the mode that is asked for: RGB or L. Raises where it is damaged."""
 
-    pixel_bytes: int = 3
+    pixel_bytes: int
     """Bytes a pixel that decoding holds at a time."""
 
 
-def open_still(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """An image file as a picture; raises as `open_image` does."""
+def open_still(file: BinaryIO, frame: float | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """An image file as a picture; raises as `open_image` does, and where one of several frames but the first is meant.
+
+    Of a file with a single frame its number may be anything: it may count the frames of what the file was made from.
+    """
     image = open_image(file, max_pixels=max_pixels)
-    return Picture(size=image.size, decode=partial(upright, image))
+    if frame and getattr(image, "is_animated", False):
+        raise InputError(f"frame {frame:g} of a {image.format} file cannot be read: only its first one can, number 0")
+    return Picture(size=image.size, decode=partial(upright, image), pixel_bytes=_pixel_bytes(image))
+
+
+def _pixel_bytes(image: Image.Image) -> int:
+    """What `upright` holds at a time, in bytes a pixel: the picture as it is stored, turned, and in RGB."""
+    stored = _MODE_BYTES.get(image.mode, 4)
+    if image.mode == "RGB":
+        converted = stored
+    elif image.mode == "P" and "transparency" in image.info:
+        converted = stored + 4 + 4
+    else:  # 16-bit grey has three arrays on its way
+        converted = stored + (7 if image.mode.startswith("I;16") else 4)
+    decoder = _WEBP_BYTES if image.format == "WEBP" else 0
+    return max(stored + decoder, 2 * stored if _is_turned(image) else stored, converted)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether `upright` will turn an image, as far as that is known without decoding it."""
+    if image.format == "PNG" and "exif" not in image.info:  # Pillow would read on to the file's end
+        return False
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else image.getexif()
+    return bool(tags.get(ExifTags.Base.Orientation, 1) != 1)
 
 
 def open_image(file: BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

@@ -13,6 +13,7 @@ from brightspark.core.settings import ScoringSettings
 
 PILLOW_MAX_PIXELS = 89_478_485  # above it Pillow warns of a decompression bomb; it refuses twice as many
 
+FRAME, TIME = "frame", "time"  # columns that count a DICOM's frames from 0, and a video's seconds
 
 FEATURES = pa.struct([("features", pa.list_(pa.float32()))])
 
@@ -23,12 +24,12 @@ class PictureSettings(ScoringSettings):
 
     batch_size: Annotated[int, "images in a batch"] = 32
     input_col: Annotated[
-        str | None, "column of encoded images (binary) or of paths (string); by default content, else path"
+        str | None, "column of encoded images (binary) or of paths (string); by default content, or path beside a text"
     ] = None
     frame_col: Annotated[
         str | None,
         "column that says which frame of a file to take: a DICOM's number from 0, or seconds into a video; by default "
-        "`frame` or `time`, where the table has one that is a number",
+        "`frame` for DICOM files and `time` for videos, where the table has them",
     ] = None
     window: Annotated[
         tuple[float, float] | None,

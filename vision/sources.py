@@ -3,44 +3,71 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from brightspark.core.errors import InputError
+from brightspark.core.errors import InputError, StorageError
 from brightspark.core.predictor import Record, Work
 from brightspark.vision import dicom, images, video
 from brightspark.vision.images import Picture
-from brightspark.vision.settings import PictureSettings
+from brightspark.vision.settings import FRAME, TIME, PictureSettings
 
 
 @contextmanager
 def open_picture(record: Record, work: Work, settings: PictureSettings) -> Iterator[Picture]:
-    """The picture that a record names: its first column holds a path or bytes, its second, if any, says which frame.
+    """The picture that a record names: its first column holds a path or bytes, the others, if any, say which frame.
 
     A path that ends like a video is one; else the file's first bytes tell what it is, whatever its name says.
     Raises InputError for what is no picture, StorageError for what cannot be opened.
     """
-    source, *frame = record.values()
+    (_, source), *others = record.items()
+    which = dict(others)
     if source is None:
         raise InputError("there is no image: the value is null")
-    moment = frame[0] if frame else None
     if isinstance(source, str) and source.lower().endswith(video.SUFFIXES):
-        with video.open_frame(source, moment, work.open, max_pixels=settings.max_pixels) as picture:
+        with _moment(source, which, work, settings) as picture:
             yield picture
         return
-    with _opened(source, work) as file:
-        yield _in_file(file, moment, settings)
+    with io.BytesIO(source) if isinstance(source, bytes) else work.open(source, whole=False) as file:
+        yield _in_file(file, source, _number(which, settings.frame_col or FRAME), settings)
 
 
-def _opened(source: str | bytes, work: Work) -> BinaryIO:
-    """A DICOM's frame is read by itself, so that it does not matter how large the file is."""
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    return work.open(source, whole=not source.lower().endswith(dicom.SUFFIXES))
+@contextmanager
+def _moment(path: str, which: Mapping[str, Any], work: Work, settings: PictureSettings) -> Iterator[Picture]:
+    name = settings.frame_col or TIME
+    seconds = _number(which, name)
+    if name not in which and which.get(FRAME) is not None:
+        raise InputError(
+            f"{FRAME!r} counts the frames of DICOM files; say when in the video, in seconds: in a column {TIME!r}, or "
+            "in the one that frame_col names"
+        )
+    with video.open_frame(path, seconds, work.open, max_pixels=settings.max_pixels) as picture:
+        # A video that cannot be opened has said why by now.
+        if seconds is None and name in which:
+            raise InputError(f"{name!r} is null: {video.NO_LENGTH}")
+        yield picture
 
 
-def _in_file(file: BinaryIO, frame: Any, settings: PictureSettings) -> Picture:
+def _number(which: Mapping[str, Any], name: str) -> float | None:
+    value = which.get(name)
+    try:
+        number = math.nan if value is None else float(value)
+    except ValueError:
+        raise InputError(f"{name!r} is {value!r}; a frame's number or its seconds are a number") from None
+    return None if math.isnan(number) else number
+
+
+def _in_file(file: BinaryIO, source: str | bytes, frame: float | None, settings: PictureSettings) -> Picture:
+    """Of a DICOM one frame is read by itself, so that it does not matter how large the file is; of others it does."""
     if dicom.is_dicom(file):
         return dicom.open_frame(file, frame, max_pixels=settings.max_pixels, window=settings.window)
-    return images.open_still(file, max_pixels=settings.max_pixels)
+    if isinstance(source, str):
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        if size > settings.max_file_bytes:
+            raise StorageError(
+                f"{source} has {size:,} bytes, more than the {settings.max_file_bytes:,} that are allowed"
+            )
+    return images.open_still(file, frame, max_pixels=settings.max_pixels)

@@ -34,6 +34,11 @@ SUFFIXES = (
     ".3gp",
 )
 
+NO_LENGTH = (
+    "how long the video is could not be told when it was listed, and so its moments are not known; it can be read now: "
+    "list it again"
+)
+
 _PIXEL_BYTES = 10  # a frame of 10-bit colour, it as RGB, and Pillow's four bytes
 
 # What display matrices (a, b, c, d) do, as Pillow calls it: quarter turns and mirrors.
