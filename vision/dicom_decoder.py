@@ -12,10 +12,12 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -29,6 +31,8 @@ Pixels = np.ndarray[Any, np.dtype[Any]]
 
 PLUGINS = ("pyjpegls", "pylibjpeg", "pillow", "gdcm", "pydicom")  # the least likely to crash first
 LEAST_SECONDS = 20.0
+SPARE_BYTES = 1 << 30  # of address space, for decoders' libraries
+_SAMPLE_BYTES = 64  # several times what any decoder holds of a pixel's colour
 _PIXELS_PER_SECOND = 500_000  # a tenth of what JPEG 2000, the slowest, does on an ordinary core
 
 
@@ -95,14 +99,18 @@ class _Process:
     def __init__(self) -> None:
         self._shared = os.memfd_create("brightspark-dicom")
         paths = os.pathsep.join(path for path in sys.path if path)  # also what Spark has added to the worker's
-        self._process = subprocess.Popen(  # noqa: S603 - our own arguments
-            [sys.executable, "-P", "-m", "brightspark.vision.dicom_decoder", str(self._shared)],
-            pass_fds=(self._shared,),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # damaged files make the decoders talk
-            env={**os.environ, "PYTHONPATH": paths},
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
+                [sys.executable, "-P", "-m", "brightspark.vision.dicom_decoder", str(self._shared)],
+                pass_fds=(self._shared,),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # damaged files make the decoders talk
+                env={**os.environ, "PYTHONPATH": paths},
+            )
+        except BaseException:
+            os.close(self._shared)
+            raise
 
     def ask(self, request: dict[str, Any], frame: bytes) -> tuple[dict[str, Any] | None, bytes]:
         """The answer's head and pixels; no head where the process has ended."""
@@ -117,6 +125,10 @@ class _Process:
     def runs(self) -> bool:
         """Whether it waits for a frame: an interrupt from the keyboard, say, ends it unseen."""
         return self._process.poll() is None
+
+    def forget(self) -> None:
+        """Closes what a forked process has inherited of it."""
+        os.close(self._shared)
 
     def stop(self) -> int:
         """Ends the process, if it has not ended by itself; its exit code."""
@@ -144,6 +156,7 @@ def _take() -> _Process:
             process = _idle.pop()
             if process.runs():
                 return process
+            process.stop()
     return _Process()
 
 
@@ -152,8 +165,17 @@ def _stop_all() -> None:
         _idle.pop().stop()
 
 
+def _forget() -> None:
+    """In a forked process, which must not talk on its parent's lines, nor wait for a lock that nobody holds there."""
+    global _lock
+    _lock = threading.Lock()
+    for process in _idle:
+        process.forget()
+    _idle.clear()
+
+
 atexit.register(_stop_all)
-os.register_at_fork(after_in_child=_idle.clear)  # a forked process must not talk on its parent's lines
+os.register_at_fork(after_in_child=_forget)
 
 
 def _send(pipe: BinaryIO, shared: int, head: dict[str, Any], body: bytes | memoryview) -> None:
@@ -172,6 +194,15 @@ def _receive(pipe: BinaryIO, shared: int) -> tuple[dict[str, Any] | None, bytes]
     return head, os.pread(shared, head["bytes"], 0)
 
 
+def _bound_memory(options: dict[str, Any]) -> None:
+    """Allows so many more bytes than the process has now as decoding a frame of this size can take."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    samples = options["rows"] * options["columns"] * options.get("samples_per_pixel", 1)
+    wanted = pages * resource.getpagesize() + SPARE_BYTES + _SAMPLE_BYTES * samples
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
 def main() -> None:
     """Answers requests until the parent closes the line."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -182,6 +213,7 @@ def main() -> None:
             head, frame = _receive(requests, shared)
             if head is None:
                 return
+            _bound_memory(head["options"])
             # The default action ends the process, also inside foreign code that never returns.
             signal.setitimer(signal.ITIMER_REAL, head["seconds"])
             try:

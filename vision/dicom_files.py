@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from brightspark.core.errors import InputError, did_you_mean
 from brightspark.core.listing import list_files
 from brightspark.core.session import partitions
 from brightspark.core.storage import SCHEMES, Storage
+from brightspark.vision.stored import may_pass, open_stored
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -45,8 +47,9 @@ def read_dicom(
     `facts` are keywords of the DICOM dictionary; each becomes a string column of that name, as the file holds it (more
     than one value joined by a backslash), null where a file lacks it. None are read unless you name them: **many facts
     identify patients** (PatientName, PatientID, dates, InstitutionName, UIDs…), and whoever reads the table then reads
-    those. A file whose header cannot be read keeps one row, with null facts; `transform` says why. Without facts and
-    without `all_frames` no file is opened.
+    those. A file whose header cannot be read keeps one row, with null facts; `transform` says why. Storage that fails
+    while headers are read (a timeout) fails the task, which Spark tries again. Without facts and without `all_frames`
+    no file is opened.
 
         read_dicom(spark, "s3://bucket/export", facts=("Modality", "BodyPartExamined"), all_frames=True)
 
@@ -133,12 +136,14 @@ class _Reader:
         from brightspark.vision.dicom_header import read_header
 
         try:
-            with self.storage.open(path, whole=False) as file:
+            with closing(open_stored(self.storage, path)) as file:
                 header = read_header(file, [*map(Tag, self.tags), Tag("NumberOfFrames")])
                 facts = [_text(header.dataset, tag) for tag in self.tags]
                 frames = header.frames if self.all_frames else 1
-        except Exception:  # the row stays, and scoring it gives the reason
-            return 1, [None] * len(self.facts)
+        except Exception as error:
+            if may_pass(error):  # the file's frames would be lost: Spark tries the task again
+                raise
+            return 1, [None] * len(self.facts)  # the row stays, and scoring it gives the reason
         return (frames if frames <= size // _LEAST_FRAME_BYTES else 1), facts
 
 

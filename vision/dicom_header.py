@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import logging
+import math
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from pydicom import Dataset
-from pydicom.filereader import read_dataset, read_partial, read_preamble
+from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from brightspark.core.errors import InputError, one_line
+from brightspark.core.errors import InputError, StorageError, one_line
+from brightspark.vision.dicom_deflate import inflated
+from brightspark.vision.stored import Readable, StoredFile
 
 # pydicom says each oddity of each file twice, as a warning and into its log; a record's own reason is in `error`.
 # For the whole process, since files are read in several threads and warnings.catch_warnings is not for those.
 warnings.filterwarnings("ignore", module=r"pydicom\b")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
-MAX_INFLATED_BYTES = 256 << 20  # of a deflated data set; a few kB could become terabytes
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_PLAIN = b"1.2.840.10008.1.2.1\0\0\0"  # the transfer syntax of what a deflated data set holds, of the same length
-_META_BYTES = 2048  # the transfer syntax is among the file's first few hundred bytes
+MAX_HEADER_BYTES = 128 << 20  # of the elements that are asked for: tables of a frame's colours and offsets, texts
 
 _PIXELS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 
@@ -98,13 +96,13 @@ class Header:
         return f"this DICOM file is no picture: it has no {lacks}; {named}"
 
 
-def read_header(file: BinaryIO, tags: Sequence[BaseTag]) -> Header:
+def read_header(file: Readable, tags: Sequence[BaseTag]) -> Header:
     """The elements `tags` of a data set, as far as its pixels.
 
-    Raises InputError for what is no DICOM, or damaged before the pixels.
+    Raises InputError for what is no DICOM, or damaged before the pixels, StorageError where the storage fails.
     """
     with damage_as_input_error():
-        return _read_header(_inflated(file), tags)
+        return _read_header(inflated(file if isinstance(file, StoredFile) else StoredFile(file)), tags)
 
 
 @contextmanager
@@ -112,15 +110,13 @@ def damage_as_input_error() -> Iterator[None]:
     """Turns what pydicom raises for damaged bytes, which is nearly anything, into an InputError."""
     try:
         yield
-    except (InputError, MemoryError):
+    except (InputError, StorageError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the storage's; pydicom raises some without
-            raise
         raise InputError(f"the DICOM file is damaged: {one_line(error)}") from error
 
 
-def _read_header(file: BinaryIO, tags: Sequence[BaseTag]) -> Header:
+def _read_header(file: StoredFile, tags: Sequence[BaseTag]) -> Header:
     pixels: dict[str, Any] = {}
 
     def at_pixels(tag: BaseTag, kind: str | None, length: int) -> bool:
@@ -129,14 +125,16 @@ def _read_header(file: BinaryIO, tags: Sequence[BaseTag]) -> Header:
         pixels.update(name=_PIXELS[tag], kind=kind, length=None if length == 0xFFFFFFFF else length)
         return True
 
-    dataset = read_partial(file, at_pixels, force=True, specific_tags=list(tags))
+    file.left = MAX_HEADER_BYTES
+    dataset = read_partial(cast(BinaryIO, file), at_pixels, force=True, specific_tags=list(tags))
+    file.left = math.inf  # the pixels are bounded by their own number
     implicit, little = dataset.original_encoding
     stated = dataset.file_meta.get("TransferSyntaxUID")
     syntax = UID(stated) if stated else _native_syntax(bool(implicit), bool(little))
     return Header(
         dataset=dataset,
         syntax=syntax,
-        file=file,
+        file=cast(BinaryIO, file),
         pixels=pixels.get("name"),
         # pydicom stops before the element, which begins with tag and length, or tag, type and a longer length.
         pixels_at=file.tell() + (12 if pixels.get("kind") in EXPLICIT_VR_LENGTH_32 else 8),
@@ -150,20 +148,3 @@ def _native_syntax(implicit: bool, little: bool) -> UID:
     if implicit:
         return ImplicitVRLittleEndian
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-
-
-def _inflated(file: BinaryIO) -> BinaryIO:
-    """The file at its beginning; one with a deflated data set as the plain file that it stands for, in memory."""
-    start = file.read(_META_BYTES)
-    file.seek(0)
-    if _DEFLATED not in start:
-        return file
-    read_preamble(file, force=True)
-    read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, *_: tag >> 16 != 2)
-    meta_bytes = file.tell()
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = unpacker.decompress(file.read(MAX_INFLATED_BYTES), MAX_INFLATED_BYTES)
-    if unpacker.unconsumed_tail:
-        raise InputError(f"the deflated DICOM data set has more than the {MAX_INFLATED_BYTES:,} bytes that are allowed")
-    file.seek(0)
-    return io.BytesIO(file.read(meta_bytes).replace(_DEFLATED, _PLAIN) + data)

@@ -12,11 +12,11 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import (
-    JPEG2000TransferSyntaxes,
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
+    RLELossless,
 )
 
 from brightspark.core.errors import InputError, one_line
@@ -26,7 +26,7 @@ from brightspark.vision.dicom_header import Header
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
 _ITEM_BYTES = 8  # the head of a fragment: the last one may be missing
-_END_OF_IMAGE, _PADDING_BYTES = b"\xff\xd9", 32
+_START_OF_IMAGE, _END_OF_IMAGE, _PADDING_BYTES = b"\xff\xd8", b"\xff\xd9", 32
 _SPARE_BYTES = 1 << 20  # tables of offsets, and pictures that compression makes larger
 # Of a codestream that was cut GDCM makes a picture without a word, and pyjpegls takes many seconds.
 _UNCHECKED = (*JPEGLSTransferSyntaxes, JPEGLossless, JPEGLosslessSV1)
@@ -103,7 +103,8 @@ def _compressed(header: Header, index: int) -> tuple[Pixels, str]:
     frame = _compressed_frame(header, index)
     if get_decoder(header.syntax).available_plugins == ("pydicom",):  # RLE by pure Python, which cannot crash
         return dicom_decoder.decoded(frame, options(header))
-    _check_codestream(frame, header)
+    if header.syntax != RLELossless:  # it has no size of its own
+        _check_codestream(frame, header)
     return dicom_decoder.decode_apart(frame, options(header))
 
 
@@ -170,25 +171,24 @@ class _Bounded:
 
 def _check_codestream(frame: bytes, header: Header) -> None:
     """What decoders do not check: a small picture's header must not hide a huge one, and the end must be there."""
-    inside = _codestream_size(frame, jpeg2000=header.syntax in JPEG2000TransferSyntaxes)
     if header.syntax in _UNCHECKED and _END_OF_IMAGE not in frame[-_PADDING_BYTES:]:
         raise InputError("their codestream has no end: it is cut short")
     columns, rows = header.size
-    if inside is not None and inside[0] * inside[1] != columns * rows:
-        raise InputError(
-            f"the header says {columns}×{rows} pixels, the compressed picture itself {inside[0]}×{inside[1]}"
-        )
+    inside = _codestream_size(frame)
+    if inside != (columns, rows):
+        found = f"{inside[0]}×{inside[1]}" if inside else "names no size of its own, it is damaged"
+        raise InputError(f"the header says {columns}×{rows} pixels, the compressed picture itself {found}")
 
 
-def _codestream_size(frame: bytes, *, jpeg2000: bool) -> tuple[int, int] | None:
-    """Width and height by a codestream's own header; None where it has none, which its decoder will say."""
-    if jpeg2000:
-        start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)  # start of codestream and SIZ, perhaps in a JP2 file
+def _codestream_size(frame: bytes) -> tuple[int, int] | None:
+    """Width and height by a JPEG, JPEG-LS or JPEG 2000 codestream's own header; None where it has none."""
+    if not frame.startswith(_START_OF_IMAGE):
+        start = frame.find(b"\xff\x4f\xff\x51")  # JPEG 2000's start of codestream and SIZ, perhaps in a JP2 file
         if start < 0 or len(frame) < start + 24:
             return None
         right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
         return right - left, bottom - top
-    at = 2  # behind the start of image
+    at = len(_START_OF_IMAGE)
     while at + 9 <= len(frame) and frame[at] == 0xFF:
         marker, length = frame[at + 1], int.from_bytes(frame[at + 2 : at + 4])
         if marker == 0xFF:  # a fill byte

@@ -26,8 +26,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from brightspark.core.errors import InputError
-from brightspark.vision import dicom, dicom_header
+from brightspark.core.errors import InputError, StorageError
+from brightspark.vision import dicom, dicom_deflate, dicom_header
 from tests.vision.dicom_writing import compressed, dicom_bytes, dicom_set, shipped, table
 from tests.vision.pictures import picture
 
@@ -154,8 +154,9 @@ class TestGrey:
     def test_encodings(self, syntax: Any) -> None:
         signed = RAMP.astype(np.int16) - 2048
         stored = signed.astype(">i2") if syntax == ExplicitVRBigEndian else signed
-        made = dicom_set(stored, WindowCenter=0, WindowWidth=1000, PixelPaddingValue=-2048)
-        np.testing.assert_allclose(grey(dicom_bytes(made, syntax)), by_formula(signed, linear, 0, 1000), atol=0.51)
+        made = dicom_set(stored, PixelPaddingValue=-2048)  # the lowest value that is no padding is black
+        wanted = np.clip((signed + 2047.0) / (2047 + 2047), 0, 1) * 255
+        np.testing.assert_allclose(grey(dicom_bytes(made, syntax)), wanted, atol=0.51)
 
     def test_32_bits(self) -> None:
         values = RAMP.astype(np.uint32) * 100_000
@@ -436,18 +437,86 @@ class TestRefused:
         with pytest.raises(InputError, match=r"header says 64×64 pixels, the compressed picture itself 9000×9000"):
             grey(compressed(dicom_set(RAMP.astype(np.uint8)), JPEGBaseline8Bit, [buffer.getvalue()]))
 
+    @pytest.mark.parametrize("stored", [(48, 32), (64, 24)])
+    def test_a_codestream_of_another_shape(self, stored: tuple[int, int]) -> None:
+        """As many pixels, but in other rows: shown as the header says, the picture would be sheared."""
+        for syntax, kind in ((JPEGBaseline8Bit, "JPEG"), (JPEG2000Lossless, "JPEG2000")):
+            buffer = io.BytesIO()
+            picture(1, stored, "L").save(buffer, kind)
+            made = dicom_set(np.zeros((48, 32), np.uint8))
+            with pytest.raises(InputError, match=rf"header says 32×48 pixels, .* itself {stored[0]}×{stored[1]}"):
+                grey(compressed(made, syntax, [buffer.getvalue()]))
+
+    @pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEG2000Lossless, JPEGLSLossless])
+    def test_a_codestream_without_a_size(self, syntax: Any) -> None:
+        frame = b"\xff\xd8\0\0" + bytes(200) + b"\xff\xd9"
+        with pytest.raises(InputError, match="names no size of its own"):
+            grey(compressed(dicom_set(RAMP.astype(np.uint8)), syntax, [frame]))
+
+    def test_a_size_behind_a_long_header(self) -> None:
+        """A JP2 file may hold boxes of any length before its codestream."""
+        buffer = io.BytesIO()
+        Image.new("L", (640, 640)).save(buffer, "JPEG2000")
+        content = buffer.getvalue()
+        at = content.index(b"jp2c") - 4
+        box = (8 + 5_000).to_bytes(4) + b"free" + bytes(5_000)
+        with pytest.raises(InputError, match="itself 640×640"):
+            grey(compressed(dicom_set(RAMP.astype(np.uint8)), JPEG2000Lossless, [content[:at] + box + content[at:]]))
+
     def test_a_deflated_bomb(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dicom_header, "MAX_INFLATED_BYTES", 1_000_000)
+        monkeypatch.setattr(dicom_deflate, "MAX_INFLATED_BYTES", 1_000_000)
         whole = dicom_bytes(dicom_set(np.zeros((1000, 1000), np.uint16)), DeflatedExplicitVRLittleEndian)
         assert len(whole) < 10_000
         with pytest.raises(InputError, match="more than the 1,000,000 bytes"):
             grey(whole)
+
+    def test_a_header_that_wants_too_much(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its elements are read as long as they say that they are; nothing of the pixels counts."""
+        monkeypatch.setattr(dicom_header, "MAX_HEADER_BYTES", 5_000)
+        grey(dicom_bytes(dicom_set(RAMP)))
+        with pytest.raises(InputError, match=r"wants 8,\d{3} bytes at once, where [\d,]+ are allowed"):
+            grey(dicom_bytes(dicom_set(RAMP, VOILUTSequence=[table(range(4096), 0, 12)])))
+
+    def test_storage_that_fails_is_no_damage(self) -> None:
+        """In the header or at the pixels, and whatever the client library raises."""
+
+        class ClientError(Exception):  # no OSError
+            pass
+
+        class Failing(_Counting):
+            limit = 300
+
+            def read(self, size: int | None = -1, /) -> bytes:
+                if self.count > self.limit:
+                    raise ClientError("the network is gone")
+                return super().read(size)
+
+        content = dicom_bytes(dicom_set(RAMP))
+        with pytest.raises(StorageError, match="failed in mid-file: ClientError: the network is gone"):
+            dicom.open_frame(Failing(content), max_pixels=MAX_PIXELS)
+        file = Failing(content)
+        file.limit = 1_000_000
+        opened = dicom.open_frame(file, max_pixels=MAX_PIXELS)
+        file.limit = 0
+        with pytest.raises(StorageError, match="failed in mid-file: ClientError: the network is gone"):
+            opened.decode("L")
 
     def test_damaged_deflate(self) -> None:
         whole = dicom_bytes(dicom_set(RAMP), DeflatedExplicitVRLittleEndian)
         at = whole.index(b"1.2.840.10008.1.2.1.99") + 200
         with pytest.raises(InputError, match=r"file is damaged|no picture|ends before|cut short"):
             grey(whole[:at] + b"\xff" * 50 + whole[at + 50 :])
+
+
+def test_a_deflated_header_is_inflated_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads facts of thousands of files needs no pixels."""
+    frames = np.random.default_rng(0).integers(0, 4096, (10, 300, 300), dtype=np.uint16)
+    whole = dicom_bytes(dicom_set(frames, frames=10), DeflatedExplicitVRLittleEndian)
+    assert len(whole) > 1_000_000
+    monkeypatch.setattr(dicom_deflate, "MAX_INFLATED_BYTES", 200_000)
+    file = _Counting(whole)
+    assert dicom_header.read_header(file, dicom_header.FRAME_TAGS).frames == 10
+    assert file.count < 100_000
 
 
 class TestMemory:

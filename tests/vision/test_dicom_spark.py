@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import re
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +29,12 @@ from pydicom.uid import (
 )
 
 from brightspark import samples
-from brightspark.core.errors import InputError, SettingError
+from brightspark.core.errors import InputError, SettingError, StorageError
 from brightspark.vision import ImageClassifierModel, dicom, dicom_decoder, dicom_pixels, read_dicom
+from brightspark.vision.dicom_files import _Reader
 from brightspark.vision.dicom_header import FRAME_TAGS, read_header
 from tests.vision.dicom_writing import compressed, dicom_bytes, dicom_set, shipped
+from tests.vision.flaky import FLAKY, flaky
 from tests.vision.networks import plain_timm
 from tests.vision.pictures import picture
 
@@ -119,11 +125,36 @@ class TestReading:
         (tmp_path / "broken").write_bytes(dicom_bytes(dicom_set(RAMP, NumberOfFrames=2_000_000_000)))
         assert read_dicom(spark, str(tmp_path), all_frames=True).count() == 1
 
-    def test_no_file_is_opened_without_facts(self, spark: SparkSession, tmp_path: Path) -> None:
-        """A link that leads nowhere is listed, and only scoring says what it is."""
+    def test_no_file_is_opened_without_facts(
+        self, spark: SparkSession, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Spark is not even given the function that reads headers; listing takes two others."""
+        passes = []
+        for facts in ([], ["Rows"]):
+            read_dicom(spark, str(folder), facts=facts).explain()
+            passes.append(capsys.readouterr().out.count("MapInArrow"))
+        assert passes == [2, 3]
+
+    def test_a_file_that_is_not_there_keeps_its_row(self, spark: SparkSession, tmp_path: Path) -> None:
         (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
-        assert [row["frame"] for row in read_dicom(spark, str(tmp_path)).collect()] == [0]
-        assert [row["Rows"] for row in read_dicom(spark, str(tmp_path), facts=["Rows"]).collect()] == [None]
+        (row,) = read_dicom(spark, str(tmp_path), facts=["Rows"], all_frames=True).collect()
+        assert (row["frame"], row["Rows"]) == (0, None)
+
+    def test_storage_that_fails_for_a_moment_loses_no_frames(self, tmp_path: Path) -> None:
+        """The task fails, and Spark tries it again."""
+        (tmp_path / "three").write_bytes(dicom_bytes(dicom_set(whole_range_frames(), frames=3)))
+        reader = _Reader(storage=FLAKY, facts=("Rows",), tags=(0x00280010,), all_frames=True)
+        path = f"flaky://{tmp_path}/three"
+        with (
+            flaky(reads=2),
+            pytest.raises(StorageError, match="the storage failed in mid-file: TimeoutError: throttled"),
+        ):
+            reader._read(path, 10_000)
+        with flaky(opens=0), pytest.raises(StorageError, match=r"cannot open .*three: throttled"):
+            reader._read(path, 10_000)
+        with flaky():
+            assert reader._read(path, 10_000) == (3, ["20"])
+            assert reader._read(f"flaky://{tmp_path}/lost", 10_000) == (1, [None])
 
 
 def encapsulated_pdf() -> bytes:
@@ -209,14 +240,23 @@ def test_a_window_that_is_none(network: Path, window: Any) -> None:
         ImageClassifierModel.pretrained(str(network), window=window)
 
 
-def test_a_file_larger_than_is_read_whole(network: Path, tmp_path: Path) -> None:
-    """Of a file that ends in .dcm only the frame that is asked for is read."""
+@pytest.mark.parametrize("name", ["long.dcm", "IM000001"])
+def test_a_file_larger_than_is_read_whole(name: str, network: Path, tmp_path: Path) -> None:
+    """Of a DICOM file, whatever it is called, only the frame that is asked for is read."""
     frames = np.zeros((200, 64, 64), np.uint16)
     frames[150] = RAMP
-    (tmp_path / "long.dcm").write_bytes(dicom_bytes(dicom_set(frames, frames=200)))
+    (tmp_path / name).write_bytes(dicom_bytes(dicom_set(frames, frames=200)))
     model = ImageClassifierModel.pretrained(str(network), max_file_bytes=100_000, frame_col="frame")
-    (outcomes,) = model.scorer().score([[{"path": str(tmp_path / "long.dcm"), "frame": 150}]])
+    (outcomes,) = model.scorer().score([[{"path": str(tmp_path / name), "frame": 150}]])
     assert outcomes[0].error is None
+
+
+@pytest.mark.parametrize("name", ["photograph.dcm", "photograph.jpg"])
+def test_a_name_lifts_no_limit(name: str, network: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(_jpeg() + bytes(100_000))
+    model = ImageClassifierModel.pretrained(str(network), max_file_bytes=50_000)
+    error = model.scorer().one({"path": str(tmp_path / name)}).error
+    assert re.search(r"StorageError: .* has 10\d,\d{3} bytes, more than the 50,000 that are allowed", error or "")
 
 
 class TestDecoderProcess:
@@ -227,8 +267,9 @@ class TestDecoderProcess:
         content = _jpeg()
         damaged = content[:2] + b"\xe6" + content[3:]
         made = dicom_set(np.zeros((40, 48, 3), np.uint8), photometric="YBR_FULL_422")
+        header = read_header(io.BytesIO(compressed(made, JPEGBaseline8Bit, [damaged])), FRAME_TAGS)
         with pytest.raises(InputError, match=r"decoder crashed \(SIG[A-Z]+\): the file is damaged"):
-            _decoded(compressed(made, JPEGBaseline8Bit, [damaged]))
+            dicom_decoder.decode_apart(damaged, dicom_pixels.options(header))
         assert _decoded(squeezed(JPEGLSLossless)).size == (64, 64)
 
     def test_a_hang(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,8 +291,43 @@ class TestDecoderProcess:
     def test_a_process_that_ended_unseen(self) -> None:
         _decoded(squeezed(JPEGLSLossless))
         for process in dicom_decoder._idle:
-            process.stop()
+            process._process.kill()
+            process._process.wait()
         assert _decoded(squeezed(JPEGLSLossless)).size == (64, 64)
+        assert _shared_memories() == len(dicom_decoder._idle)
+
+    def test_a_process_that_cannot_be_started(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        dicom_decoder._stop_all()
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", "/nowhere/python")
+            with pytest.raises(FileNotFoundError):
+                _decoded(squeezed(JPEGLSLossless))
+        assert _shared_memories() == 0
+
+    def test_a_fork_while_another_thread_takes_a_process(self) -> None:
+        """The child's lock is its own: nobody in it would give back its parent's."""
+        _decoded(squeezed(JPEGLSLossless))
+        with dicom_decoder._lock:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                ended = 1
+                with contextlib.suppress(BaseException):
+                    ended = _shared_memories() or int(_decoded(squeezed(JPEGLSLossless)).size != (64, 64))
+                os._exit(ended)
+        assert os.waitpid(child, 0)[1] == 0
+
+    def test_memory_is_bounded(self) -> None:
+        """Whatever a codestream makes a decoder ask for, the machine keeps the rest."""
+        _decoded(squeezed(JPEGLSLossless))
+        limits = Path(f"/proc/{dicom_decoder._idle[-1]._process.pid}/limits").read_text().splitlines()
+        (allowed,) = (line.split()[3] for line in limits if line.startswith("Max address space"))
+        assert int(allowed) < 8 << 30
+
+
+def _shared_memories() -> int:
+    links = [Path(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]  # noqa: PTH208
+    return sum("brightspark-dicom" in os.readlink(link) for link in links if link.is_symlink())  # noqa: PTH115
 
 
 def _decoded(content: bytes) -> Any:
