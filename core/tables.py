@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from brightspark.core.errors import InputError
+import pyarrow as pa
+
+from brightspark.core.errors import InputError, StorageError
 from brightspark.core.storage import Storage, list_folder
 
 if TYPE_CHECKING:
@@ -16,8 +19,10 @@ _CSV = {"header": "true", "inferSchema": "true", "multiLine": "true", "escape": 
 _OPTIONS = {"csv": _CSV, "tsv": {**_CSV, "sep": "\t"}}
 
 
-def table_format(path: str) -> str | None:
+def table_format(path: str, storage: Storage | None = None) -> str | None:
     """The format of a table by its path's ending, or by what lies in the folder; None where it looks like no table.
+
+    Raises StorageError where there is a folder but it cannot be listed.
 
     >>> table_format("s3://bucket/scores.parquet"), table_format("/data/photographs.jsonl")
     ('parquet', 'json')
@@ -26,14 +31,32 @@ def table_format(path: str) -> str | None:
     if by_name is not None:
         return by_name
     try:
-        folders, files = list_folder(Storage(), path)
-    except OSError:
+        folders, files = list_folder(storage or Storage(), path)
+    except StorageError as error:
+        if error.__cause__ is not None:  # else it is not there, a file, or not allowed
+            raise
         return None
     if folders:  # Hive's partitions (day=2026-01-01) hold a table; other subfolders hold files
         partitions = not files and all("=" in folder.rpartition("/")[2] for folder in folders)
-        return table_format(folders[0]) if partitions else None
+        return table_format(folders[0], storage) if partitions else None
     found = {_by_suffix(file.path) for file in files}
     return found.pop() if len(found) == 1 else None
+
+
+def format_there(spark: SparkSession, path: str, storage: Storage) -> str | None:
+    """`table_format` as the workers see it: behind Spark Connect there may be other storage than here."""
+    from pyspark.sql.utils import is_remote
+
+    if _by_suffix(path.rstrip("/")) is not None or not is_remote():
+        return table_format(path, storage)
+
+    def look(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            formats = [table_format(folder, storage) for folder in batch.column(0).to_pylist()]
+            yield pa.RecordBatch.from_pydict({"format": pa.array(formats, pa.string())})
+
+    (row,) = spark.createDataFrame([(path,)], "folder string").mapInArrow(look, "format string").collect()
+    return str(row["format"]) if row["format"] else None
 
 
 def _by_suffix(path: str) -> str | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import pyarrow as pa
 from pyspark.sql import functions as F
@@ -12,13 +15,14 @@ from pyspark.sql import functions as F
 from brightspark.core.errors import InputError, SettingError, one_line
 from brightspark.core.listing import list_files
 from brightspark.core.session import partitions
-from brightspark.core.storage import SCHEMES, Storage, absolute
-from brightspark.core.tables import read_table, table_format
+from brightspark.core.storage import SCHEMES, Storage, absolute, file_system
+from brightspark.core.tables import format_there, read_table
 from brightspark.core.transform import quoted
 from brightspark.vision.film import Film
 from brightspark.vision.images import MAX_PIXELS
 from brightspark.vision.read import with_whole_paths
-from brightspark.vision.video import SUFFIXES, open_frame
+from brightspark.vision.stored import may_pass, open_stored
+from brightspark.vision.video import NO_LENGTH, SUFFIXES, open_frame
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -43,7 +47,9 @@ def read_video(
     segment_seconds: float = 60.0,
     format: str | None = None,
     schemes: tuple[str, ...] = tuple(sorted(SCHEMES)),
+    base: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> DataFrame:
     """Moments of videos, a row every so many seconds: a folder's, one file's, or those of a table of paths.
 
@@ -57,36 +63,41 @@ def read_video(
       that the session knows; relative paths are below the folder that holds it).
 
     How long a video is, is looked up in its last packets. One that cannot be opened keeps a row whose `time` is null,
-    and whose `error` says why, once it is scored. Videos are cut into segments of about `segment_seconds`, which are
-    spread over `spark.sql.shuffle.partitions` tasks; the rows of a segment stay together and in order.
+    and whose `error` says why, once it is scored. Storage that fails meanwhile (a timeout) fails the task, which Spark
+    tries again. Videos are cut into segments of about `segment_seconds`, which are spread over
+    `spark.sql.shuffle.partitions` tasks; the rows of a segment stay together and in order.
+
+    `schemes`, `base` (a folder that every video must be in) and `storage_options` are as in a model's settings, and so
+    is `max_pixels`, of frames that become `content`.
 
     Raises SettingError where `every` or `segment_seconds` is not positive, InputError where there is nothing at `path`
-    or the table has no column `path`.
+    or the table has no column `path`; with Spark Connect, whose server may see other storage than this client, the
+    first action raises, and a single file keeps its row.
     """
     for name, seconds in (("every", every), ("segment_seconds", segment_seconds)):
         if not 0 < seconds < float("inf"):
             raise SettingError(f"{name}={seconds} must be a number of seconds above 0")
-    storage = Storage(schemes=frozenset(schemes), options=storage_options or {})
+    storage = Storage(schemes=frozenset(schemes), base=base, options=storage_options or {})
     moments = _moments(_videos(spark, path, format, storage), storage, every, segment_seconds, partitions(spark))
     if not content:
         return moments
     frame = F.col(_FRAME)
-    return moments.withColumn(_FRAME, _frames(storage)(F.struct("path", "time"))).select(
+    return moments.withColumn(_FRAME, _frames(storage, max_pixels)(F.struct("path", "time"))).select(
         *moments.columns, frame["content"].alias("content"), frame["error"].alias("content_error")
     )
 
 
 def _videos(spark: SparkSession, path: str, format: str | None, storage: Storage) -> DataFrame:
     """A row a video: `path`, `camera`, and what else is known of it."""
-    if format is None and path.lower().endswith(SUFFIXES):
-        file = absolute(path)
-        storage.check(file)
-        return spark.createDataFrame([(file, _stem(file))], "path string, camera string")
-    kind = format or table_format(path)
+    whole = absolute(path)  # workers have working folders of their own
+    if format is None and whole.lower().endswith(SUFFIXES) and _is_file(whole, storage):
+        return spark.createDataFrame([(whole, _stem(whole))], "path string, camera string")
+    kind = format or format_there(spark, whole, storage)
     if kind is None:
-        files = list_files(spark, path, suffixes=SUFFIXES, storage=storage)
-        return files.select("path", "size", "modified", _camera(absolute(path)).alias("camera"))
-    table = read_table(spark, path, format=kind)
+        files = list_files(spark, whole, suffixes=SUFFIXES, storage=storage)
+        return files.select("path", "size", "modified", _camera(whole).alias("camera"))
+    # What a named format reads may be no path, but a table's name.
+    table = read_table(spark, path if format else whole, format=kind)
     if "path" not in table.columns:
         raise InputError(
             f"{path} has no column 'path'; there are {', '.join(map(repr, table.columns))}: rename the one that holds "
@@ -98,9 +109,24 @@ def _videos(spark: SparkSession, path: str, format: str | None, storage: Storage
                 f"{path} has a column {name!r} already, which read_video would add: drop it, or rename it. A table of "
                 "'path' and 'time' can be scored as it is"
             )
-    folder = path.rstrip("/").rpartition("/")[0] or "."
+    folder = whole.rpartition("/")[0]
     listed = with_whole_paths(table, folder).repartition(partitions(spark), "path")
     return listed if "camera" in table.columns else listed.withColumn("camera", _camera(folder))
+
+
+def _is_file(path: str, storage: Storage) -> bool:
+    """Whether what is called like a video is one: a folder may be, too. Raises InputError where there is nothing."""
+    from pyspark.sql.utils import is_remote
+
+    scheme, plain = storage.check(path)
+    if is_remote():  # only the server knows
+        return True
+    try:
+        if scheme == "file":
+            return not stat.S_ISDIR(Path(plain).stat().st_mode)
+        return bool(file_system(path, storage.options).info(path)["type"] != "directory")
+    except OSError as error:
+        raise InputError(f"there is no video {path}: {one_line(error)}") from error
 
 
 def _stem(path: str) -> str:
@@ -159,30 +185,34 @@ def _end(path: str | None, storage: Storage) -> float | None:
     if path is None:
         return None
     try:
-        with storage.open(path, whole=False) as file:
-            return Film(file).seconds()
-    except Exception:  # whoever scores the row is told why
-        return None
+        with closing(open_stored(storage, path)) as file:
+            return Film(cast(BinaryIO, file)).seconds()
+    except Exception as error:
+        if may_pass(error):  # the video's moments would be lost: Spark tries the task again
+            raise
+        return None  # whoever scores the row is told why
 
 
-def _frames(storage: Storage) -> Any:
+def _frames(storage: Storage, max_pixels: int) -> Any:
     """A UDF from a struct of path and time to a struct of content and error."""
 
     def brightspark_video_frames(batches: Iterator[pa.Array]) -> Iterator[pa.Array]:
         for batch in batches:
             rows = ((batch.field("path")[row].as_py(), batch.field("time")[row].as_py()) for row in range(len(batch)))
-            yield from _bounded(_frame(path, time, storage) for path, time in rows)
+            yield from _bounded(_frame(path, time, storage, max_pixels) for path, time in rows)
 
     returned = "content binary, error string"
     return F.arrow_udf(brightspark_video_frames, returned).asNondeterministic()  # type: ignore[attr-defined]
 
 
-def _frame(path: str | None, time: float | None, storage: Storage) -> tuple[bytes | None, str | None]:
+def _frame(path: str | None, time: float | None, storage: Storage, max_pixels: int) -> tuple[bytes | None, str | None]:
     try:
         if path is None:
             raise InputError("there is no video: the path is null")
         encoded = io.BytesIO()
-        with open_frame(path, time, storage.open, max_pixels=MAX_PIXELS) as picture:
+        with open_frame(path, time, storage.open, max_pixels=max_pixels) as picture:
+            if time is None:
+                raise InputError(NO_LENGTH)
             picture.decode("RGB").save(encoded, "JPEG", quality=JPEG_QUALITY)
         return encoded.getvalue(), None
     except Exception as error:

@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 from brightspark.core.errors import InputError
 from brightspark.core.listing import list_files
 from brightspark.core.session import partitions
-from brightspark.core.storage import SCHEMES, Storage
-from brightspark.core.tables import read_table, table_format
+from brightspark.core.storage import SCHEMES, Storage, absolute
+from brightspark.core.tables import format_there, read_table
+from brightspark.vision.columns import picture_column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -44,26 +45,29 @@ def read_images(
     """The images below a folder, or those of a table.
 
     A folder gives `path`, `size` in bytes, `modified` and `label`, the name of the folder that an image lies in, for
-    files that end in one of SUFFIXES. A table (Parquet, CSV, JSON lines, or any `format` that the session knows) keeps
+    files that end in one of SUFFIXES: DICOM files without an ending are for `read_dicom`, videos for `read_video`, and
+    neither is in the list. A table (Parquet, CSV, JSON lines, or any `format` that the session knows) keeps
     its columns, of which one must be `path` (string; relative ones are below the folder that holds the table) or
     `content` (the encoded image). A table of paths is spread over `spark.sql.shuffle.partitions` partitions.
 
     Raises InputError where there is nothing at `path`, or a table has neither column.
     """
-    kind = format or table_format(path)
+    whole = absolute(path)  # workers have working folders of their own
+    storage = Storage(schemes=frozenset(schemes), options=storage_options or {})
+    kind = format or format_there(spark, whole, storage)
     if kind is None:
-        storage = Storage(schemes=frozenset(schemes), options=storage_options or {})
-        return list_files(spark, path, suffixes=SUFFIXES, storage=storage)
-    table = read_table(spark, path, format=kind)
-    if "content" in table.columns:
+        return list_files(spark, whole, suffixes=SUFFIXES, storage=storage)
+    # What a named format reads may be no path, but a table's name.
+    table = read_table(spark, path if format else whole, format=kind)
+    column = picture_column(table)
+    if column == "content":
         return table
-    if "path" not in table.columns:
+    if column is None:
         raise InputError(
             f"{path} has neither a column 'path' nor 'content'; there are {', '.join(map(repr, table.columns))}: "
             "rename the one that holds the images"
         )
-    folder = path.rstrip("/").rpartition("/")[0] or "."
-    return with_whole_paths(table, folder).repartition(partitions(spark), "path")
+    return with_whole_paths(table, whole.rpartition("/")[0]).repartition(partitions(spark), "path")
 
 
 def with_whole_paths(table: DataFrame, folder: str) -> DataFrame:

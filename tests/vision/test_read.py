@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
-from brightspark.core.errors import InputError
+from brightspark.core.errors import InputError, StorageError
+from brightspark.core.storage import Storage
+from brightspark.core.tables import table_format
 from brightspark.vision import ImageClassifierModel, read_images
 from tests.vision.pictures import picture
 
@@ -98,6 +103,24 @@ class TestFolders:
             read_images(spark, "http://127.0.0.1:9/images")
 
 
+class _Locked(LocalFileSystem):  # type: ignore[misc]
+    """A store that shows what it holds to those who say that they need no key."""
+
+    protocol = "locked"
+
+    def __init__(self, anon: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.anon = anon
+
+    def ls(self, path: str, detail: bool = False, **options: Any) -> Any:
+        if not self.anon:
+            raise OSError(errno.EIO, "log in")
+        return super().ls(path, detail=detail, **options)
+
+
+fsspec.register_implementation("locked", _Locked, clobber=True)
+
+
 class TestTables:
     """A column `path` or `content`, and every other column as it is."""
 
@@ -122,6 +145,21 @@ class TestTables:
         found = {row["path"]: row["age"] for row in frame.collect()}
         assert found == {str(folder / name): age for age, name in enumerate(NAMES)}
         assert_scored(network, frame, len(NAMES))
+
+    def test_a_table_is_named_from_here(
+        self, spark: SparkSession, folder: Path, network: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its images must be found by workers, which stand elsewhere."""
+        (folder / "list.csv").write_text("path\nplain.jpg\n")
+        monkeypatch.chdir(folder)
+        for named in ("list.csv", "./list.csv", "../images/list.csv"):
+            frame = read_images(spark, named)
+            assert all(path.startswith("/") for path in paths(frame)), named
+            assert_scored(network, frame, 1)
+
+    def test_a_caption_is_no_image(self, spark: SparkSession, folder: Path) -> None:
+        (folder / "list.csv").write_text("path,content\nplain.jpg,a beaver\n")
+        assert paths(read_images(spark, str(folder / "list.csv"))) == [str(folder / "plain.jpg")]
 
     def test_paths_with_a_scheme_and_nulls_stay(self, spark: SparkSession, tmp_path: Path) -> None:
         held = ["s3://bucket/a b.jpg", "file:///data/1.jpg", "/data/2.jpg", None, "sub/3.jpg"]
@@ -158,6 +196,22 @@ class TestTables:
     def test_a_folder_of_parquet_files_is_a_table(self, spark: SparkSession, tmp_path: Path) -> None:
         spark.createDataFrame([("/a.jpg",)], "path string").write.parquet(str(tmp_path / "table"))
         assert paths(read_images(spark, str(tmp_path / "table"))) == ["/a.jpg"]
+
+    def test_a_folder_of_parquet_files_in_storage_that_needs_options(self, spark: SparkSession, tmp_path: Path) -> None:
+        """With other options, or none, it would not be listed, and be taken for a folder without images."""
+        (tmp_path / "table").mkdir()
+        (tmp_path / "table" / "part-0.parquet").write_bytes(b"")
+        named = f"locked://{tmp_path}/table"
+        allowed = Storage(schemes=frozenset({"locked"}), options={"anon": True})
+        assert table_format(named, allowed) == "parquet"
+        with pytest.raises(StorageError, match=r"cannot list .*: log in"):
+            table_format(named, Storage(schemes=frozenset({"locked"})))
+        from pyspark.sql.utils import is_remote
+
+        if is_remote():  # the server has no such storage
+            return
+        with pytest.raises(Exception, match=r"No FileSystem for scheme"):  # Spark was told that it is a table
+            read_images(spark, named, schemes=("locked",), storage_options={"anon": True}).collect()
 
     def test_neither_path_nor_content(self, spark: SparkSession, tmp_path: Path) -> None:
         (tmp_path / "list.csv").write_text("file,label\na.jpg,cat\n")

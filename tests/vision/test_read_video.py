@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brightspark.core.errors import InputError, SettingError
+from brightspark.core.errors import InputError, SettingError, StorageError
 from brightspark.vision import ImageClassifierModel, read_video
+from brightspark.vision.images import MAX_PIXELS
+from brightspark.vision.moments import _end, _frame
+from brightspark.vision.video import NO_LENGTH
 from tests.vision.films import cut, on_display, plain_frames, save_film, save_recording, with_duration
+from tests.vision.flaky import FLAKY, flaky
 from tests.vision.networks import plain_timm
 
 if TYPE_CHECKING:
@@ -81,6 +85,61 @@ class TestMoments:
         assert [row.asDict() for row in rows] == [
             {"path": str(footage / "yard.avi"), "camera": "yard", "time": time} for time in (0.0, 0.5, 1.0)
         ]
+
+    def test_a_single_file_that_is_not_there(self, spark: SparkSession, tmp_path: Path) -> None:
+        from pyspark.sql.utils import is_remote
+
+        if is_remote():  # only the server knows; its row is scored
+            return
+        with pytest.raises(InputError, match=r"there is no video .*nowhere\.mp4"):
+            read_video(spark, str(tmp_path / "nowhere.mp4"))
+
+    def test_a_folder_that_is_called_like_a_video(self, spark: SparkSession, tmp_path: Path) -> None:
+        from pyspark.sql.utils import is_remote
+
+        save_film(tmp_path / "cam.ts" / "8.mp4", frames=25)
+        named = f"{tmp_path}/cam.ts"
+        if not is_remote():
+            assert times(read_video(spark, named)) == {"8.mp4": [0.0]}
+
+    def test_a_table_is_named_from_here(
+        self, spark: SparkSession, footage: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (footage / "short.csv").write_text("path,n\nyard.avi,1\n")
+        monkeypatch.chdir(footage)
+        (row,) = read_video(spark, "short.csv", every=10).collect()
+        assert (row["path"], row["camera"]) == (str(footage / "yard.avi"), "yard")
+
+    def test_base(self, spark: SparkSession, footage: Path, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text(f"path,n\n{footage / 'yard.avi'},1\n")
+        frame = read_video(spark, str(tmp_path / "t.csv"), base=str(tmp_path), content=True)
+        (row,) = frame.collect()
+        assert (row["time"], row["content"]) == (None, None)
+        assert "yard.avi' is outside" in row["content_error"]
+
+    def test_max_pixels(self, spark: SparkSession, footage: Path) -> None:
+        (row,) = read_video(spark, str(footage / "yard.avi"), every=10, content=True, max_pixels=3_000).collect()
+        assert "64×48 pixels, more than the 3,000" in row["content_error"]
+
+    def test_storage_that_fails_for_a_moment_loses_no_moments(self, footage: Path) -> None:
+        """The task fails, and Spark tries it again."""
+        path = f"flaky://{footage}/yard.avi"
+        with (
+            flaky(reads=1),
+            pytest.raises(StorageError, match="the storage failed in mid-file: TimeoutError: throttled"),
+        ):
+            _end(path, FLAKY)
+        with flaky(opens=0), pytest.raises(StorageError, match=r"cannot open .*avi: throttled"):
+            _end(path, FLAKY)
+        with flaky():
+            assert _end(path, FLAKY) == pytest.approx(1.2)
+            assert _end(f"flaky://{footage}/lost.avi", FLAKY) is None
+            assert _end(f"flaky://{footage}/{'a' * 300}.avi", FLAKY) is None
+            assert _end(f"flaky://{footage}/damaged/a text.mp4", FLAKY) is None
+
+    def test_no_content_where_the_length_is_not_known(self, footage: Path) -> None:
+        path = f"flaky://{footage}/yard.avi"
+        assert _frame(path, None, FLAKY, MAX_PIXELS) == (None, f"InputError: {NO_LENGTH}")
 
     def test_a_table_keeps_its_columns(self, spark: SparkSession, footage: Path, tmp_path: Path) -> None:
         (footage / "list.csv").write_text("path,place\nyard.avi,outside\nentrance/9.MKV,inside\n")
