@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from brightspark.core.artifact import Artifact, describe, is_artifact, open_artifact
@@ -17,10 +18,10 @@ def find_weights(name: str, *, kind: str | None = None) -> Artifact | Path:
     a local folder in timm's layout (config.json, model.safetensors), or an artifact's folder or URI.
     Raises InputError for a name that nobody knows, ArtifactError for an artifact of another `kind`.
     """
-    address = name.removeprefix("local-dir:").removeprefix("file://")
+    address = os.path.expanduser(name.removeprefix("local-dir:").removeprefix("file://"))  # noqa: PTH111 - may be a URI
     if "://" in address or is_artifact(address):
         return open_artifact(address, kind=kind)
-    folder = Path(address).expanduser()
+    folder = Path(address)
     return folder if folder.is_dir() else _from_hub(name)
 
 

@@ -65,6 +65,17 @@ class TestLocalFolders:
         assert_plain(model, network)
         assert_plain(model, tmp_path / "artifact")  # timm opens it without us
 
+    def test_an_artifact_at_home_is_one(
+        self, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With its settings, and its files checked."""
+        monkeypatch.setenv("HOME", str(tmp_path))
+        ImageClassifierModel.pretrained(str(network), top_k=2).save(str(tmp_path / "models" / "ct"))
+        assert ImageClassifierModel.pretrained("~/models/ct").settings.top_k == 2
+        (tmp_path / "models" / "ct" / "config.json").write_text("{}")
+        with pytest.raises(ArtifactError, match=r"config\.json .* was changed"):
+            ImageClassifierModel.pretrained("~/models/ct")
+
     def test_an_unknown_setting_is_named(self, network: Path) -> None:
         with pytest.raises(SettingError, match="top_k"):
             ImageClassifierModel.pretrained(str(network), top_n=2)
