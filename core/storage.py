@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
@@ -16,6 +17,8 @@ FILE_SYSTEMS = frozenset({"file", "hdfs", "dbfs"})
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "r2"})
 SCHEMES = FILE_SYSTEMS | OBJECT_STORES
 MAX_FILE_BYTES = 256 << 20
+
+_log = logging.getLogger(__name__)
 
 _SECRET = re.compile(
     r"secret|passw|passphrase|pwd|token|credential|key($|_)|^sas|signature|private|connection_string", re.IGNORECASE
@@ -97,7 +100,7 @@ class Storage:
             )
         if "\0" in path:
             raise StorageError(f"{path!r} holds a zero byte")
-        if self.base is not None and not _inside(path, self.base):
+        if self.base is not None and not is_inside(path, self.base):
             raise StorageError(f"{path!r} is outside {self.base!r}")
         return scheme, plain
 
@@ -197,7 +200,8 @@ def list_folder(storage: Storage, folder: str) -> tuple[list[str], list[Entry]]:
     """The subfolders and the files of one folder, by name; hidden ones (`.x`, `_x`) are left out as Spark does.
 
     Links are what they lead to. One that leads nowhere is a file, whose opening says so; one that leads back to a
-    folder on its own path is left out, or a walk would never end.
+    folder on its own path is left out, or a walk would never end. So is, with a base, a link to a folder outside of
+    it, which the log tells; a link to a file there stays, and opening it says why not.
     """
     scheme, plain = storage.check(folder)
     target = str(Path(plain).absolute()) if scheme == "file" else folder.rstrip("/")
@@ -222,6 +226,9 @@ def list_folder(storage: Storage, folder: str) -> tuple[list[str], list[Entry]]:
             continue
         what = _followed(path, info) if scheme == "file" and info.get("islink") else info
         if what["type"] == "directory":
+            if what is not info and storage.base is not None and not is_inside(path, storage.base):
+                _log.warning("%s is left out: it leads to a folder outside of %s", path, storage.base)
+                continue
             folders.append(path)
         elif what["type"] == "file":
             files.append(Entry(path, int(what.get("size") or 0), _seconds(what)))
@@ -255,7 +262,8 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _inside(path: str, base: str) -> bool:
+def is_inside(path: str, base: str) -> bool:
+    """Whether a path is a folder or in it, after `..` and, of local ones, links are resolved."""
     scheme, plain = split_scheme(path)
     base_scheme, base_plain = split_scheme(base)
     if scheme != base_scheme:
@@ -267,10 +275,12 @@ def _inside(path: str, base: str) -> bool:
     return plain == base_plain or plain.startswith(base_plain.rstrip("/") + "/")
 
 
-def remove_folder(folder: str) -> None:
-    """Deletes a folder and what is in it; one that is not there is no error."""
+def remove_folder(folder: str) -> bool:
+    """Deletes a folder and what is in it; whether there was one."""
     scheme, plain = Storage().check(folder)
     system = file_system(folder)
     target = str(Path(plain).absolute()) if scheme == "file" else folder
-    if system.exists(target):
-        system.rm(target, recursive=True)
+    if not system.exists(target):
+        return False
+    system.rm(target, recursive=True)
+    return True

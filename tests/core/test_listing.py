@@ -113,6 +113,15 @@ def test_links_are_followed_once(spark: SparkSession, tmp_path: Path) -> None:
     assert names == ["broken.jpg", "linked/a.jpg", "real/a.jpg"]
 
 
+def test_a_link_out_of_the_base_is_left_out(spark: SparkSession, tmp_path: Path) -> None:
+    write(tmp_path, "base/deep/a.jpg", "base/b.jpg", "other/c.jpg")
+    for link in ("base/latest", "base/deep/latest"):
+        (tmp_path / link).symlink_to(tmp_path / "other")
+    base = str(tmp_path / "base")
+    rows = list_files(spark, base, suffixes=SUFFIXES, storage=Storage(base=base)).collect()
+    assert sorted(row["path"] for row in rows) == [f"{base}/b.jpg", f"{base}/deep/a.jpg"]
+
+
 def test_a_name_that_is_no_utf8_keeps_its_row(spark: SparkSession, tmp_path: Path) -> None:
     Path(tmp_path, os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
     [row] = list_files(spark, str(tmp_path), suffixes=SUFFIXES).collect()

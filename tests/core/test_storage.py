@@ -324,12 +324,20 @@ def test_a_walk_goes_folder_by_folder_in_order_of_name(tmp_path: Path, memory: s
     assert in_memory == ["a.jpg", "b.jpg", "deep/c.jpg"]
 
 
-def test_a_walk_stops_at_the_base(tmp_path: Path) -> None:
-    (tmp_path / "base").mkdir()
-    (tmp_path / "other").mkdir()
-    (tmp_path / "base" / "out").symlink_to(tmp_path / "other")
+def test_a_walk_stops_at_the_base_and_goes_on_beside_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    base, other = tmp_path / "base", tmp_path / "other"
+    for folder in (base / "real", other):
+        folder.mkdir(parents=True)
+        (folder / "x").write_bytes(b"x")
+    (base / "out").symlink_to(other)
+    (base / "inner").symlink_to(base / "real")
+    (base / "out.jpg").symlink_to(other / "x")
+    storage = Storage(base=str(base))
+    found = [name for _, files in walk(storage, str(base)) for name in names(files, base)]
+    assert found == ["out.jpg", "inner/x", "real/x"]  # opening the first says that it is outside
+    assert f"{base}/out is left out" in caplog.text
     with pytest.raises(StorageError, match="outside"):
-        list(walk(Storage(base=str(tmp_path / "base")), str(tmp_path / "base")))
+        list_folder(storage, str(base / "out"))
 
 
 def test_listings_are_not_remembered(tmp_path: Path) -> None:
@@ -341,6 +349,6 @@ def test_listings_are_not_remembered(tmp_path: Path) -> None:
 def test_remove_folder_takes_all_of_it(tmp_path: Path) -> None:
     (tmp_path / "x" / "y").mkdir(parents=True)
     (tmp_path / "x" / "y" / "z").write_bytes(b"")
-    remove_folder(str(tmp_path / "x"))
-    remove_folder(str(tmp_path / "x"))
+    assert remove_folder(str(tmp_path / "x"))
+    assert not remove_folder(str(tmp_path / "x"))
     assert list(tmp_path.iterdir()) == []
