@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from brightspark.core.errors import BudgetError, InputError, SettingError
-from brightspark.core.publish import Published, publish
+from brightspark.core.publish import Published, _remove, publish
 from tests.core.toy import ToyModel, counted
 
 if TYPE_CHECKING:
@@ -67,6 +68,66 @@ def test_too_many_errors_publish_nothing_and_lose_nothing(
     advice = said[said.index("publish(spark") : said.index(" publishes it")].replace("…", f"{str(out)!r}, {str(bad)!r}")
     done: Any = eval(advice, {"publish": publish, "spark": spark})
     assert (done.rows, done.errors) == (9, 3)
+    assert (len(ids(spark, out)), len(ids(spark, bad))) == (6, 3)
+
+
+def test_the_budget_is_met_exactly(spark: SparkSession, tmp_path: Path) -> None:
+    """29 of 100 are 0.29, though 0.29 * 100 is less than 29."""
+    rows = spark.range(100).selectExpr("id", "if(id < 29, 'ValueError: no', null) AS error")
+    out, bad = str(tmp_path / "out"), str(tmp_path / "bad")
+    assert publish(rows, out, bad, max_error_rate=0.29).errors == 29
+    with pytest.raises(BudgetError, match="29 of 100"):
+        publish(rows, out, bad, max_error_rate=0.28, mode="overwrite")
+
+
+def test_who_reads_the_folder_around_it_sees_published_rows_only(
+    spark: SparkSession, scored: DataFrame, tmp_path: Path
+) -> None:
+    table = tmp_path / "answers"
+    publish(scored, str(table / "date=2024-01-01"), str(tmp_path / "bad"), max_error_rate=0.5)
+    with pytest.raises(BudgetError, match="is kept"):
+        publish(scored, str(table / "date=2024-01-02"), str(tmp_path / "worse"), max_error_rate=0.1)
+    seen = spark.read.parquet(str(table)).collect()
+    assert {str(row["date"]) for row in seen} == {"2024-01-01"}
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize("name", ["my answers", "100%20", "a=b"])
+def test_what_was_scored_is_deleted_whatever_the_folder_is_called(
+    spark: SparkSession, scored: DataFrame, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        publish(scored, f"{tmp_path}/{name}/out/", str(tmp_path / "bad"), max_error_rate=0.5)
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["out"]
+    assert not caplog.records
+
+
+def test_a_folder_that_the_workers_do_not_see_is_not_taken_for_deleted(spark: SparkSession, tmp_path: Path) -> None:
+    assert _remove(spark, str(tmp_path / "gone")) == "the workers see no such folder"
+    assert "'http'" in str(_remove(spark, "http://host/x"))
+
+
+def test_a_scoring_that_fails_leaves_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    rows = spark.range(9).selectExpr(
+        "if(id = 8, raise_error('cannot be scored'), id) AS id", "CAST(null AS string) AS error"
+    )
+    with pytest.raises(Exception, match="cannot be scored"):
+        publish(rows, str(tmp_path / "out"), str(tmp_path / "bad"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_says_what_is_done_and_how_to_go_on(
+    spark: SparkSession, scored: DataFrame, tmp_path: Path
+) -> None:
+    out, bad = tmp_path / "out", tmp_path / "bad"
+    out.write_text("a file is in the way")
+    with pytest.raises(Exception, match=str(out)) as caught:
+        publish(scored, str(out), str(bad), max_error_rate=0.5, mode="append")
+    [said] = caught.value.__notes__
+    assert said.startswith(f"the failed rows are in {bad} already")
+    assert said.endswith(f"delete what the failed write has left in {out}, if anything")
+    out.unlink()
+    eval(said[said.index("spark.read") : said.index(". First delete")], {"spark": spark})
     assert (len(ids(spark, out)), len(ids(spark, bad))) == (6, 3)
 
 
