@@ -20,6 +20,8 @@ from brightspark.core.cli import (
 
 app = typer.Typer(help="Image classification, for any timm model.", no_args_is_help=True)
 
+ERROR_RATE = 0.01  # the share of rows that may fail where --quarantine is given
+
 
 @app.command()
 def score(
@@ -31,21 +33,27 @@ def score(
     batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     quarantine: Annotated[str | None, typer.Option(help="Write failed rows here, and only good ones to --out.")] = None,
-    max_error_rate: Annotated[float, typer.Option(help="With --quarantine: fail above this share of errors.")] = 0.01,
+    max_error_rate: Annotated[
+        float | None, typer.Option(help=f"With --quarantine: fail above this share of errors; by default {ERROR_RATE}.")
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Classify images: every row of INPUT comes back with a prediction and probabilities, or an error."""
-    from brightspark.core.publish import publish, refuse_existing
+    from brightspark.core.publish import publish, refuse_existing, refuse_replacing
     from brightspark.core.storage import absolute
     from brightspark.vision import ImageClassifierModel, read_images
 
+    if max_error_rate is not None and quarantine is None:
+        raise typer.BadParameter("--max-error-rate needs --quarantine, where the failed rows go")
+    targets = [out, *([quarantine] if quarantine else [])]
+    refuse_replacing(images, *targets)
     classifier = ImageClassifierModel.pretrained(
         sample_or_path(model), top_k=top_k, batch_size=batch_size, precision=precision
     )
     spark = start_session(quiet=as_json)
     if not overwrite:
-        refuse_existing(spark, out, *([quarantine] if quarantine else []))
+        refuse_existing(spark, *targets)
     found = read_images(spark, absolute(images), format=format)
     if quarantine is None:
         scored, observation = classifier.measure(found)
@@ -56,7 +64,7 @@ def score(
             classifier.transform(found),
             out,
             quarantine,
-            max_error_rate=max_error_rate,
+            max_error_rate=ERROR_RATE if max_error_rate is None else max_error_rate,
             mode="overwrite" if overwrite else "error",
         )
     typer.echo(

@@ -77,7 +77,8 @@ def test_help_and_usage(brightspark: Run) -> None:
     assert "score" in said
     assert "evaluate" in said
     for wrong in (["none"], ["vision", "none"], ["vision", "score"], ["vision", "score", "m", "i", "--outt", "x"],
-                  ["vision", "score", "m", "i", "--out", "o", "--top-k", "many"]):  # fmt: skip
+                  ["vision", "score", "m", "i", "--out", "o", "--top-k", "many"],
+                  ["vision", "score", "m", "i", "--out", "o", "--max-error-rate", "0.1"]):  # fmt: skip
         code, _, said = brightspark(*wrong)
         assert code == 2, wrong
         assert "Usage" in said
@@ -128,6 +129,20 @@ def test_score_writes_every_row_and_nothing_twice(
     assert code == 0
     assert "5 records, 1 errors" in said
     assert "top" not in spark.read.parquet(str(out)).columns
+
+
+@pytest.mark.parametrize("options", ["--out {images}", "--out {around}", "--out {new} --quarantine {images}/../images"])
+def test_the_images_are_never_overwritten(
+    spark: SparkSession, brightspark: Run, tiny: Path, tmp_path: Path, options: str
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "a.jpg").write_bytes(b"mine")
+    given = options.format(images=images, around=tmp_path, new=tmp_path / "new").split()
+    code, _, said = brightspark("vision", "score", tiny, images, *given, "--overwrite")
+    assert code == 1
+    assert f"holds {images}" in said
+    assert (images / "a.jpg").read_bytes() == b"mine"
 
 
 def test_an_empty_folder_is_scored(spark: SparkSession, brightspark: Run, tiny: Path, tmp_path: Path) -> None:
