@@ -26,13 +26,18 @@ _LOGGING = Path(__file__).with_name("log4j2.properties")
 # A launcher (spark-submit, a notebook on a cluster, Spark Connect) has chosen the session: nothing is to be set here.
 _LAUNCHED = ("PYSPARK_GATEWAY_PORT", "SPARK_REMOTE", "DATABRICKS_RUNTIME_VERSION")
 
+# Where a container's bound on memory stands, by cgroup version 2 and 1.
+_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
 
 def session(app: str = "brightspark", **conf: str) -> SparkSession:
     """The active Spark session: a notebook's, a cluster's, Connect's; or else a new local one.
 
-    A local session runs its workers with this Python, gives the driver a quarter of the machine's memory, bounds
-    Arrow batches in rows and bytes, and listens on the loopback interface only. `conf` is further Spark configuration
-    for a session that is built here (`session(**{"spark.local.dir": "/fast"})`); an active session is left as it is.
+    A local session runs its workers with this Python (or PYSPARK_PYTHON, where that is set), gives the driver a quarter
+    of the machine's memory, bounds Arrow batches in rows and bytes, and listens on the loopback interface only. Where
+    PYSPARK_SUBMIT_ARGS or spark-defaults.conf name a master, it is that master's session, and only `conf` is set.
+    `conf` is further Spark configuration for a session that is built here (`session(**{"spark.local.dir": "/fast"})`);
+    an active session is left as it is.
 
     Raises SetupError where there is no Java that Spark can run on.
     """
@@ -44,9 +49,11 @@ def session(app: str = "brightspark", **conf: str) -> SparkSession:
     builder = SparkSession.builder.appName(app)
     if not launched():
         check_java()
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        for name, value in {**local_conf(), **conf}.items():
+        if not has_master():
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+            conf = {**local_conf(), **conf}
+        for name, value in conf.items():
             builder = builder.config(name, value)
     return builder.getOrCreate()
 
@@ -67,6 +74,21 @@ def launched() -> bool:
     return any(name in os.environ for name in _LAUNCHED)
 
 
+def has_master() -> bool:
+    """Whether spark-submit, which pyspark starts, gets a master from its arguments or from spark-defaults.conf."""
+    import pyspark
+
+    arguments = os.environ.get("PYSPARK_SUBMIT_ARGS", "")
+    if re.search(r"(^|\s)--master[\s=]|\bspark\.master=", arguments):
+        return True
+    home = os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent
+    defaults = Path(os.environ.get("SPARK_CONF_DIR") or Path(home, "conf"), "spark-defaults.conf")
+    try:
+        return bool(re.search(r"^\s*spark\.master[\s=:]", defaults.read_text(encoding="utf-8"), re.MULTILINE))
+    except OSError:
+        return False
+
+
 def local_conf(cores: int | None = None) -> dict[str, str]:
     """The configuration of a local session on this machine."""
     cores = cores or len(os.sched_getaffinity(0))
@@ -77,7 +99,8 @@ def local_conf(cores: int | None = None) -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING}",
+        # A URI: options are parted at blanks, which a checkout's path may hold.
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
         "spark.log.level": "ERROR",
         "spark.sql.shuffle.partitions": str(TASKS_PER_CORE * cores),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -93,12 +116,15 @@ def partitions(spark: SparkSession) -> int:
 
 def memory_bytes() -> int:
     """The memory this process may use: the machine's, or its container's where that is less."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        return machine
-    return min(machine, int(limit)) if limit.isdigit() else machine
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in _MEMORY_LIMITS:
+        try:
+            limit = file.read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if limit.isdigit():  # "max": there is none
+            found.append(int(limit))
+    return min(found)
 
 
 def check_java() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,11 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from brightspark.core import session as of_sessions
 from brightspark.core.errors import SetupError
-from brightspark.core.session import check_java, local_conf, memory_bytes, session
+from brightspark.core.session import check_java, has_master, local_conf, memory_bytes, session
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_an_active_session_is_returned_as_it_is(spark: SparkSession) -> None:
@@ -62,10 +67,71 @@ print(json.dumps({"listening": sorted(listening), "worker": worker, "driver": sy
 """
 
 
+def without_spark(**added: str) -> dict[str, str]:
+    """This environment as it is before anything has set up Spark."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK"))}, **added}
+
+
+QUIET = """
+from brightspark.core.session import session
+import brightspark.core
+spark = session(**{"spark.driver.memory": "1g", "spark.ui.enabled": "false"})
+print(brightspark.core.__path__[0], spark.range(3).count())
+"""
+
+
+@pytest.mark.slow
+def test_a_checkout_may_lie_in_a_folder_with_a_blank(tmp_path: Path) -> None:
+    checkout = tmp_path / "My Code"
+    shutil.copytree(ROOT / "core", checkout / "brightspark" / "core", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "brightspark" / "__init__.py", checkout / "brightspark")
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120,
+        env=without_spark(PYTHONPATH=str(checkout)),
+    )  # fmt: skip
+    assert done.stdout.split("\n")[-2:] == [f"{checkout}/brightspark/core 3", ""], done.stderr
+    assert "log4j" not in done.stderr, "its log settings were not found"
+
+
+CHOSEN = """
+from brightspark.core.session import session
+spark = session(**{"spark.ui.enabled": "false"})
+print(spark.conf.get("spark.master"), spark.conf.get("spark.ui.enabled"), spark.conf.get("spark.driver.memory", "-"))
+"""
+
+
+@pytest.mark.slow
+def test_a_master_that_spark_submit_gets_is_kept() -> None:
+    environment = without_spark(PYSPARK_SUBMIT_ARGS="--master local[1] pyspark-shell", SPARK_LOCAL_IP="127.0.0.1")
+    said = subprocess.check_output([sys.executable, "-c", CHOSEN], text=True, env=environment, timeout=120)
+    assert said.splitlines()[-1] == "local[1] false -"
+
+
+def test_a_master_is_found_where_spark_submit_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    for arguments, found in (
+        ("pyspark-shell", False),
+        ("--conf spark.master.rest.enabled=true pyspark-shell", False),
+        ("--name a--master pyspark-shell", False),
+        ("--master=yarn pyspark-shell", True),
+        ("--name a --master yarn pyspark-shell", True),
+        ("--conf spark.master=yarn pyspark-shell", True),
+    ):
+        monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", arguments)
+        assert has_master() is found, arguments
+    monkeypatch.delenv("PYSPARK_SUBMIT_ARGS")
+    for defaults, found in (
+        ("# spark.master yarn\nspark.ui.enabled false", False),
+        ("spark.ui.enabled false\nspark.master   yarn\n", True),
+        ("spark.master=yarn", True),
+    ):
+        (tmp_path / "spark-defaults.conf").write_text(defaults)
+        assert has_master() is found, defaults
+
+
 @pytest.mark.slow
 def test_a_new_session_listens_on_loopback_only_and_its_workers_run_this_python() -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SPARK", "PYSPARK"))}
-    said = subprocess.check_output([sys.executable, "-c", LISTENING], text=True, env=environment, timeout=120)
+    said = subprocess.check_output([sys.executable, "-c", LISTENING], text=True, env=without_spark(), timeout=120)
     seen = json.loads(said.splitlines()[-1])
     addresses = [address.rpartition(":")[0] for address in seen["listening"]]
     ports = [int(address.rpartition(":")[2], 16) for address in seen["listening"]]
@@ -119,5 +185,19 @@ def test_a_java_that_is_new_enough_passes(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_local_session_fits_the_machine() -> None:
     assert local_conf(3)["spark.master"] == "local[3]"
     assert local_conf()["spark.master"] == f"local[{len(os.sched_getaffinity(0))}]"
-    gigabytes = int(local_conf()["spark.driver.memory"].removesuffix("g"))
-    assert 1 <= gigabytes <= max(1, memory_bytes() >> 30)
+    quarter = (memory_bytes() >> 30) // 4
+    assert local_conf()["spark.driver.memory"] == f"{min(max(quarter, 1), 16)}g"
+
+
+def test_memory_is_the_containers_where_that_is_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version_2, version_1 = tmp_path / "memory.max", tmp_path / "memory.limit_in_bytes"
+    monkeypatch.setattr(of_sessions, "_MEMORY_LIMITS", (version_2, version_1))
+    machine = memory_bytes()
+    assert machine == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file, none in ((version_2, "max\n"), (version_1, "9223372036854771712\n")):
+        file.write_text(none)
+        assert memory_bytes() == machine
+        file.write_text(f"{1 << 30}\n")
+        assert memory_bytes() == 1 << 30
+        assert local_conf()["spark.driver.memory"] == "1g"
+        file.unlink()
