@@ -16,7 +16,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from brightspark.core.doctor_driver import examine_driver, examine_java
-from brightspark.core.doctor_session import answers, examine_session
+from brightspark.core.doctor_session import answers, examine_session, without_token
 from brightspark.core.errors import SettingError, one_line
 from brightspark.core.findings import Finding, Level, failure
 from brightspark.core.requirements import Need, check_solutions, installed, installed_solutions, needs
@@ -37,7 +37,7 @@ def examine(
     writable: Sequence[str] = (),
     ranks: int = RANKS,
 ) -> list[Finding]:
-    """Everything that was checked, in order; without a session, in the active one or a local one that is built.
+    """Everything that was checked, in order; without a session, in the active one or one that is built, and stopped.
 
     `solutions` are those whose packages must be there (default: those that are installed), `paths` are what the
     workers must be able to read, `writable` folders that they must be able to write into, and `ranks` how many
@@ -68,7 +68,8 @@ def checks(
     yield from examine_driver(solutions)
     if installed("pyspark") is None:
         return
-    for finding in _before_session() if spark is None and active() is None else ():
+    own = spark is None and active() is None
+    for finding in _before_session() if own else ():
         yield finding
         if finding.level is Level.FAILURE:
             return
@@ -78,9 +79,18 @@ def checks(
     except Exception as error:  # a JVM that dies, a master that is away: Spark's, py4j's or gRPC's
         yield failure("Spark", f"there is no session: {one_line(error, limit=500)}", "mend that first")
         return
+    try:
+        yield from _examine_spark(spark, _needs(solutions), paths=paths, writable=writable, ranks=ranks)
+    finally:
+        if own:  # a notebook is not to go on in a session that logs nothing
+            spark.stop()
+
+
+def _examine_spark(
+    spark: SparkSession, wanted: Sequence[Need], *, paths: Sequence[str], writable: Sequence[str], ranks: int
+) -> Iterator[Finding]:
     from brightspark.core.doctor_cluster import examine_cluster
 
-    wanted = _needs(solutions)
     pyspark = next((need for need in wanted if need.name == "pyspark"), None)
     yield from examine_session(spark, pyspark, training=ranks > 0)
     yield from examine_cluster(
@@ -94,8 +104,8 @@ def _before_session() -> Iterator[Finding]:
     if not launched():
         yield examine_java()
     elif address.startswith("sc://") and not answers(address):
-        found = f"{address.partition('/;')[0]} does not answer"  # behind it stands the token
-        yield failure("Spark", found, "check that the server runs, SPARK_REMOTE's port and use_ssl, and firewalls")
+        advice = "check that the server runs, that SPARK_REMOTE reads sc://HOST:PORT/;use_ssl=true, and firewalls"
+        yield failure("Spark", f"{without_token(address)} does not answer", advice)
 
 
 def _needs(solutions: Sequence[str] | None) -> list[Need]:

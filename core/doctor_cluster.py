@@ -19,7 +19,7 @@ from brightspark.core.doctor_session import minor
 from brightspark.core.doctor_workers import START_SECONDS, Facts, ask, grouped, said, where
 from brightspark.core.errors import one_line
 from brightspark.core.findings import Finding, failure, many, ok, warning
-from brightspark.core.requirements import Need, installed
+from brightspark.core.requirements import Need, installed, release_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -130,7 +130,7 @@ def _different(one: Facts, need: Need) -> tuple[str, str] | None:
     version, here = _version(one, need), installed(need.name)
     if version is None or here is None or not need.fits(version) or minor(version) == minor(here):
         return None
-    return f"{need.name} {version} (here {here})", f"'{need.name}=={here}'"
+    return f"{need.name} {version} (here {here})", f"'{need.name}=={release_of(here)}'"
 
 
 def _version(one: Facts, need: Need) -> str | None:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 from brightspark.core.doctor_driver import examine_disk, gib
 from brightspark.core.doctor_session import is_true
-from brightspark.core.doctor_workers import MEET_SECONDS, Facts, by_host, meet, said, slots, where
+from brightspark.core.doctor_workers import (
+    MEET_SECONDS,
+    SLOT_SECONDS,
+    Facts,
+    by_host,
+    meet,
+    probing_tasks,
+    said,
+    slots,
+    where,
+)
 from brightspark.core.errors import one_line
 from brightspark.core.findings import Finding, failure, many, ok, warning
 
@@ -101,8 +111,10 @@ def examine_ranks(spark: SparkSession, facts: Sequence[Facts], ranks: int) -> Fi
     if there < ranks and not dynamic:
         return failure(
             "slots",
-            f"{many(there, 'task')} run at once, but {ranks} ranks must start together; training would look hung",
-            f"train with {many(there, 'rank')}, or give Spark more cores; --ranks 0 checks for scoring only",
+            f"at most {many(there, 'slot')} were free within {SLOT_SECONDS:g} s, but {ranks} ranks must start "
+            "together; training would look hung",
+            "wait until other jobs are done, which may hold the rest; if there are none, train with "
+            f"{many(there, 'rank')}, or give Spark more cores; --ranks 0 checks for scoring only",
         )
     try:
         meet(spark, ranks)
@@ -121,4 +133,5 @@ def examine_ranks(spark: SparkSession, facts: Sequence[Facts], ranks: int) -> Fi
                 "--ranks 0 checks for scoring only",
             )
         return failure("slots", f"a barrier job failed: {one_line(error, limit=500)}", "look into the executors' logs")
-    return ok("slots", f"{many(there, 'task')} run at once, {many(ranks, 'rank')} started together")
+    seen = f"{'at least ' if there >= probing_tasks(spark, ranks) else ''}{many(there, 'slot')} free"
+    return ok("slots", f"{seen}, {many(ranks, 'rank')} started together")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from brightspark.core.findings import Finding, failure, ok, warning
-from brightspark.core.requirements import Need
+from brightspark.core.requirements import Need, release_of
 from brightspark.core.session import ARROW_BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def examine_version(spark: SparkSession, pyspark: Need | None) -> Finding:
         return report(
             "Spark",
             f"{spark.version} ({where}), but pyspark here is {__version__}",
-            f"pip install 'pyspark=={spark.version}'",
+            f"pip install 'pyspark=={release_of(spark.version)}'",
         )
     return ok("Spark", f"{spark.version}, {where}")
 
@@ -89,15 +89,23 @@ def examine_encryption(spark: SparkSession) -> Iterator[Finding]:
 def answers(address: str) -> bool:
     """Whether a Connect server can be reached. Its client would try for ten minutes, and again when Python ends."""
     import grpc  # type: ignore[import-untyped]
-    from pyspark.errors import PySparkValueError
     from pyspark.sql.connect.client import DefaultChannelBuilder
 
     try:
         with DefaultChannelBuilder(address).toChannel() as channel:
             grpc.channel_ready_future(channel).result(timeout=REACH_SECONDS)
-    except (grpc.FutureTimeoutError, PySparkValueError):  # ValueError: no address at all
+    except (grpc.FutureTimeoutError, ValueError):  # ValueError: no address at all
         return False
     return True
+
+
+def without_token(address: str) -> str:
+    """A Connect server's address without what may stand behind it, as `sc://HOST:PORT/;token=…` or mistyped.
+
+    >>> without_token("sc://host:443/;token=x"), without_token("sc://host;token=x"), without_token("sc://host?token=x")
+    ('sc://host:443', 'sc://host', 'sc://host')
+    """
+    return "sc://" + re.split("[/;?]", address.removeprefix("sc://"))[0]
 
 
 def conf(spark: SparkSession, name: str) -> str | None:

@@ -49,7 +49,7 @@ def _round(spark: SparkSession, asked: dict[str, Any], ranks: int) -> list[Facts
 
     question = {**asked, "round": uuid.uuid4().hex, "hold_seconds": HOLD_SECONDS}
     look = doctor_probe.look
-    tasks = max(ranks, min(max(TASKS, partitions(spark)), MAX_TASKS))
+    tasks = probing_tasks(spark, ranks)
 
     def probe(_: int) -> str:
         return look(question)
@@ -65,6 +65,11 @@ def _round(spark: SparkSession, asked: dict[str, Any], ranks: int) -> list[Facts
         return within(spark, START_SECONDS, run)
     finally:
         cloudpickle.unregister_pickle_by_value(doctor_probe)  # type: ignore[no-untyped-call]
+
+
+def probing_tasks(spark: SparkSession, ranks: int) -> int:
+    """How many tasks ask at once; where all of them overlap, there may be more slots than were seen."""
+    return max(ranks, min(max(TASKS, partitions(spark)), MAX_TASKS))
 
 
 def slots(facts: Iterable[Facts]) -> int:

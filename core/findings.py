@@ -23,8 +23,8 @@ class Level(StrEnum):
 class Finding:
     """One thing that was checked.
 
-    >>> print(Finding(Level.FAILURE, "slots", "2 tasks run at once, 4 ranks are wanted", "train with --ranks 2"))
-    failure slots: 2 tasks run at once, 4 ranks are wanted → train with --ranks 2
+    >>> print(Finding(Level.FAILURE, "slots", "2 slots were free, 4 ranks are wanted", "wait for other jobs"))
+    failure slots: 2 slots were free, 4 ranks are wanted → wait for other jobs
     """
 
     level: Level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -41,7 +42,18 @@ class Need:
 
     def fits(self, version: str) -> bool:
         """Whether a version is one that brightspark was made for."""
-        return self.requirement.specifier.contains(version, prereleases=True)
+        release = release_of(version)
+        return bool(release) and self.requirement.specifier.contains(release, prereleases=True)
+
+
+def release_of(version: str) -> str:
+    """The numbers that a version starts with: vendors add names that no standard knows.
+
+    >>> release_of("4.1.0-amzn-0"), release_of("2.10.0+cu128")
+    ('4.1.0', '2.10.0')
+    """
+    match = re.match(r"\d+(\.\d+)*", version)
+    return match.group() if match else ""
 
 
 def needs(wanted: Collection[str]) -> list[Need]:
@@ -68,8 +80,16 @@ def installed_solutions() -> list[str]:
 
 
 def check_solutions(names: Sequence[str]) -> None:
-    """Raises SettingError for a name that is no solution's."""
-    known = known_solutions()
+    """Raises SettingError for a name that is no solution's, and where nothing says what a solution needs."""
+    if not names:
+        return
+    try:
+        known = known_solutions()
+    except metadata.PackageNotFoundError:
+        raise SettingError(
+            "brightspark is imported from a folder and not installed, so what a solution needs is not known; "
+            "pip install -e . in its checkout, or name no solution"
+        ) from None
     for name in names:
         if name not in known:
             raise SettingError(f"there is no solution {name!r}; {did_you_mean(name, known)}")

@@ -54,7 +54,7 @@ def test_a_session_that_is_well_has_no_failure(spark: SparkSession, tmp_path: Pa
     found = examine(spark, paths=[str(tmp_path), str(tmp_path / "file")], writable=[str(tmp_path / "answers")])
     assert not failures(found)
     assert f"Python {'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}" in of(found, "workers").found
-    assert f"{CORES} ranks started together" in of(found, "slots").found
+    assert of(found, "slots").found == f"{CORES} slots free, {CORES} ranks started together"
     assert {"Spark", "packages", "worker packages", "worker cache", "GPUs"} <= {one.check for one in found}
     assert all(bool(one.advice) == (one.level is not Level.OK) for one in found)
     assert [one.name for one in tmp_path.iterdir()] == ["file"], "nothing is left"
@@ -76,10 +76,18 @@ def test_too_few_slots_are_found_and_no_job_is_left(spark: SparkSession, monkeyp
     monkeypatch.setattr(doctor_workers, "SLOT_SECONDS", 2.0)
     found = of(examine(spark, ranks=CORES + 1), "slots")
     assert found.level is Level.FAILURE
-    assert found.found.startswith(f"{CORES} tasks run at once, but {CORES + 1} ranks must start together")
+    assert found.found.startswith(f"at most {CORES} slots were free within 10 s, but {CORES + 1} ranks must start")
+    assert found.advice.startswith("wait until other jobs are done")
     assert "train with 2 ranks" in found.advice
     monkeypatch.undo()
     meet(spark, CORES)
+
+
+def test_there_may_be_more_slots_than_tasks_that_ask(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_workers, "TASKS", 1)
+    monkeypatch.setattr(doctor_workers, "MAX_TASKS", 1)
+    found = of(examine(spark, ranks=CORES), "slots").found
+    assert found == f"at least {CORES} slots free, {CORES} ranks started together"
 
 
 def sleeping(seconds: float) -> Any:
@@ -180,6 +188,9 @@ def test_a_package_that_is_missing_or_does_not_fit() -> None:
     assert torch.fits("2.10.0+cu128")
     assert torch.fits("2.14.1")
     assert not torch.fits("2.9.1")
+    assert not torch.fits("unknown")
+    spark = Need(Requirement("pyspark>=4.1,<5"), None)  # as vendors name theirs
+    assert [spark.fits(f"{one}-amzn-0") for one in ("4.0.2", "4.1.0", "5.0.0")] == [False, True, False]
     assert not list(examine_needs([torch], asked=False))
     gone = [Requirement("no-such-package>=3"), Requirement("nor-this")]
     (missing,) = examine_needs([Need(one, None) for one in gone], asked=False)
@@ -366,11 +377,63 @@ def test_without_java_it_ends_there(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_connect_server_that_is_away_is_said_without_the_token(tmp_path: Path) -> None:
-    code, found = doctor(clean(SPARK_REMOTE="sc://127.0.0.1:9/;token=hidden", JAVA_HOME=str(tmp_path)))
-    assert code == 1
-    assert found[-1].found == "sc://127.0.0.1:9 does not answer"
-    assert not [one for one in found if one.check == "Java"], "the server's counts, not ours"
-    assert "hidden" not in str(found)
+    for address, told in (
+        ("sc://127.0.0.1:9/;token=hidden", "sc://127.0.0.1:9"),
+        ("sc://127.0.0.1;token=hidden", "sc://127.0.0.1"),  # the slash is forgotten
+        ("sc://127.0.0.1:9;token=hidden", "sc://127.0.0.1:9"),
+    ):
+        code, found = doctor(clean(SPARK_REMOTE=address, JAVA_HOME=str(tmp_path)))
+        assert code == 1
+        assert found[-1].found == f"{told} does not answer"
+        assert not [one for one in found if one.check == "Java"], "the server's counts, not ours"
+        assert "hidden" not in str(found)
+
+
+def links_without(folder: Path, kept_out: set[str]) -> Path:
+    """This Python's packages, but some."""
+    folder.mkdir(exist_ok=True)
+    here = Path(str(metadata.distribution("torch").locate_file("")))
+    for entry in here.iterdir():
+        if not {entry.name, entry.name.partition("-")[0]} & kept_out and entry.suffix != ".pth":
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_brightspark_that_is_not_installed_is_examined_all_the_same(tmp_path: Path) -> None:
+    links = links_without(tmp_path / "links", {"brightspark", "__editable___brightspark_0_1_0_finder.py"})
+    (links / "brightspark").symlink_to(ROOT / "brightspark")
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-S", "-m", "brightspark", "doctor", "--ranks", "0", *options],
+            capture_output=True, text=True, check=False, cwd=tmp_path, timeout=300,
+            env=clean(PYTHONPATH=str(links), COLUMNS="300"),
+        )  # fmt: skip
+
+    done = run("--json")
+    assert "but not installed" in of(parsed(done.stdout), "packages").found, done.stderr
+    refused = run("--solution", "vision")
+    assert refused.returncode == 2
+    assert "not installed" in " ".join(refused.stderr.split())
+
+
+NOTEBOOK = """
+from brightspark.core.doctor import examine
+from brightspark.core.session import active, session
+examine(ranks=0)
+print(active())
+spark = session(**{"spark.ui.enabled": "false"})
+print(spark.conf.get("spark.log.level"))
+examine(ranks=0)
+print(spark.range(3).count())
+"""
+
+
+@pytest.mark.slow
+def test_a_session_of_its_own_is_stopped_and_another_is_left() -> None:
+    said = subprocess.check_output([sys.executable, "-c", NOTEBOOK], text=True, env=clean(), timeout=300)
+    assert said.splitlines()[-3:] == ["None", "ERROR", "3"]
 
 
 @pytest.fixture(scope="module")
@@ -402,11 +465,7 @@ def broken_python(tmp_path: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     links = tmp_path / "links"
     install_metadata(links, "pandas", "3.0.1")
-    here = Path(str(metadata.distribution("torch").locate_file("")))
-    kept_out = {"torch", "brightspark", f"pandas-{metadata.version('pandas')}.dist-info"}
-    for entry in here.iterdir():
-        if not {entry.name, entry.name.partition("-")[0]} & kept_out and entry.suffix != ".pth":
-            (links / entry.name).symlink_to(entry)
+    links_without(links, {"torch", "brightspark", f"pandas-{metadata.version('pandas')}.dist-info"})
     site_packages = next((tmp_path / "venv" / "lib").glob("python3*/site-packages"))
     (site_packages / "links.pth").write_text(f"{links}\n")
     return tmp_path / "venv" / "bin" / "python"
