@@ -8,7 +8,7 @@ from pyspark.ml import Transformer
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
@@ -28,7 +28,8 @@ class NamedAnswers(Transformer, DefaultParamsReadable["NamedAnswers"], DefaultPa
         Pipeline(stages=[names, LogisticRegression(labelCol="index"), NamedAnswers(names.labels)])
 
     A classifier without probabilities (LinearSVC) just gets its names. An index that is none of the labels', such as
-    StringIndexer's for labels that it has not seen, and one that is not a number become null.
+    StringIndexer's for labels that it has not seen, and one that is not a number become null. With that indexer's
+    `handleInvalid="keep"` there is a last probability, of no label: it is left out, and the others sum to 1 again.
     """
 
     labels: Param[list[str]] = Param(Params._dummy(), "labels", "label names by index", TypeConverters.toListString)
@@ -56,8 +57,16 @@ class NamedAnswers(Transformer, DefaultParamsReadable["NamedAnswers"], DefaultPa
         if probability in dataset.columns:
             vector = F.col(quoted(probability))
             # vector_to_array fails on null.
-            named[probability] = F.when(vector.isNotNull(), vector_to_array(vector, "float32"))
+            named[probability] = F.when(vector.isNotNull(), _of_labels(vector_to_array(vector, "float32"), len(labels)))
         return with_columns(dataset, {name: column.alias(name, metadata=metadata) for name, column in named.items()})
+
+
+def _of_labels(probability: Column, labels: int) -> Column:
+    """The probabilities of the labels alone; null where all of it is on the one class more that is none."""
+    kept = F.slice(probability, 1, labels)
+    total = F.aggregate(kept, F.lit(0.0), lambda added, one: added + one)
+    scaled = F.when(total > 0, F.transform(kept, lambda one: (one / total).cast("float")))
+    return F.when(F.size(probability) == labels + 1, scaled).otherwise(probability)
 
 
 def _checked(dataset: DataFrame, name: str) -> str:

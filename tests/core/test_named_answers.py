@@ -9,6 +9,7 @@ import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LinearSVC, LogisticRegression
 from pyspark.ml.feature import StringIndexer, VectorAssembler
+from pyspark.ml.functions import array_to_vector
 
 from brightspark.core.errors import InputError
 from brightspark.core.metrics import classification
@@ -47,6 +48,23 @@ def test_evaluate_needs_the_table_only(rows: DataFrame) -> None:
     assert report.confusion.cells == {("cat", "cat"): 2, ("dog", "dog"): 2, ("cat", "dog"): 1}
     assert report.auroc == pytest.approx(5 / 6)
     assert report.notes == {}
+
+
+def test_a_label_for_the_unseen_has_no_probability(spark: SparkSession, rows: DataFrame) -> None:
+    names = StringIndexer(inputCol="label", outputCol="index", handleInvalid="keep").fit(rows)
+    stages = [names, LogisticRegression(labelCol="index"), NamedAnswers(names.labels)]
+    scored = Pipeline(stages=stages).fit(rows).transform(rows)
+    assert {len(row["probability"]) for row in scored.collect()} == {2}
+    assert classification(scored, intervals=0).labels == ("cat", "dog")
+
+    answers = [([0.3, 0.1, 0.6], 2.0), ([0.0, 0.0, 1.0], 2.0), ([0.6, 0.4], 0.0)]
+    table = spark.createDataFrame(answers, "numbers array<double>, prediction double")
+    table = table.select("prediction", array_to_vector("numbers").alias("probability"))
+    named = NamedAnswers(["cat", "dog"]).transform(table).collect()
+    assert [row["probability"] and [round(one, 5) for one in row["probability"]] for row in named] == [
+        [0.75, 0.25], None, [0.6, 0.4]
+    ]  # fmt: skip
+    assert [row["prediction"] for row in named] == [None, None, "cat"]
 
 
 def test_a_classifier_without_probabilities_gets_its_names(rows: DataFrame) -> None:
