@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_FILES = 10_000
 SLICES = 20  # how often a bar moves over many files
 SLICE_BYTES = 32 << 20  # of files that travel in the table, not by path
+AGAIN_SECONDS = 0.2  # between two interruptions of a slice that is to end
 
 
 @dataclass(frozen=True)
@@ -63,33 +64,40 @@ def _few(paths: Sequence[str]) -> Sequence[str]:
 class Job:
     """Files on their way through Spark. `run` it on any thread, and `cancel` it from any other."""
 
-    def __init__(self, spark: SparkSession, files: Files, score: Callable[[DataFrame], DataFrame]) -> None:
+    def __init__(self, jobs: Jobs, files: Files, score: Callable[[DataFrame], DataFrame]) -> None:
         """`score` gets a table of `position` and `path` or `content`, and returns `position` and few bytes a row."""
         self.files, self.score = files, score
         self.done = 0
         self.cancelled = False
         self._stop = threading.Event()
-        self._jobs = Jobs(spark)
+        self._idle = threading.Event()  # no slice is on its way
+        self._idle.set()
+        self._jobs = jobs
 
     def run(self) -> Iterator[list[Row]]:
         """Scores slice by slice; yields each one's rows in the order of the files, and ends early when cancelled."""
         for start, stop in self._slices():
-            if self._stop.is_set():
-                break
+            self._idle.clear()  # before `_stop` is looked at, as `cancel` sets that before it looks at this
             try:
+                if self._stop.is_set():
+                    break
                 rows = self._scored(start, stop)
             except Exception:
                 if self._stop.is_set():  # interrupted: Spark's error says no more than that
                     break
                 raise
+            finally:
+                self._idle.set()
             self.done = stop
             yield rows
         self.cancelled = self.done < len(self.files.paths)
 
     def cancel(self) -> None:
-        """Ends the job now; what is done stays done."""
+        """Ends the job now; what is done stays done. Returns when nothing of it runs any more."""
         self._stop.set()
-        self._jobs.stop()
+        while not self._idle.is_set():
+            self._jobs.stop()  # in vain while Spark still plans the slice: so again
+            self._idle.wait(AGAIN_SECONDS)
 
     def _slices(self) -> Iterator[tuple[int, int]]:
         count = len(self.files.paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +17,14 @@ from brightspark.apps import html
 from brightspark.apps.job import Files, Job, files_below, sent_files
 from brightspark.core.cli import worker_error
 from brightspark.core.errors import BrightsparkError, InputError
-from brightspark.core.session import session
-from brightspark.core.storage import absolute
+from brightspark.core.interrupt import Jobs
+from brightspark.core.session import launched, session
+from brightspark.core.storage import Storage, absolute, list_folder
 from brightspark.vision.model import ImageClassifierModel
 from brightspark.vision.read import SUFFIXES
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 PHOTOGRAPHS, UPLOADS, FOLDER = "The example photographs", "Files of this computer", "A folder on the server"
 COLUMNS = ("File", "Prediction", "Probability", "Error")
@@ -36,10 +38,15 @@ class Many:
     """The jobs that the page's visitors have running, and what each of them looks at."""
 
     def __init__(self, model: ImageClassifierModel, *, folder: str | None, photographs: Path | None) -> None:
+        """Raises StorageError for a folder that is not there, as far as this process can see where Spark runs."""
         self.model = model
         self.folder = absolute(folder).rstrip("/") or "/" if folder else None
+        if self.folder and not launched():
+            list_folder(Storage(), self.folder)
         self.photographs = photographs
         self._jobs: dict[str, Job] = {}
+        self._spark: SparkSession | None = None
+        self._starting = threading.Lock()
 
     @property
     def sources(self) -> list[str]:
@@ -54,7 +61,7 @@ class Many:
         """
         if source not in self.sources:
             raise InputError(f"{source!r} is not offered here")
-        spark = session("brightspark app")
+        jobs = Jobs(self._session())
         if source == UPLOADS:
             if not uploads:
                 raise InputError("no files are chosen yet")
@@ -62,9 +69,17 @@ class Many:
         else:
             base = str(self.photographs) if source == PHOTOGRAPHS else str(self.folder)
             below = folder.strip().lstrip("/") if source == FOLDER else ""
-            files = files_below(spark, f"{base}/{below}".rstrip("/"), base=base, suffixes=SUFFIXES)
-        job = self._jobs[visitor] = Job(spark, files, self._scoring(base))
+            with jobs.running() as spark:
+                files = files_below(spark, f"{base}/{below}".rstrip("/"), base=base, suffixes=SUFFIXES)
+        job = self._jobs[visitor] = Job(jobs, files, self._scoring(base))
         return job, base or ""
+
+    def _session(self) -> SparkSession:
+        """The same session for all. The active one may be another visitor's own, which is interrupted as a whole."""
+        with self._starting:
+            if self._spark is None:
+                self._spark = session("brightspark app")
+            return self._spark
 
     def cancel(self, visitor: str) -> None:
         """Ends a visitor's own job, if there is one."""
