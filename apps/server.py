@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import gradio as gr
+from gradio import processing_utils
 from starlette.middleware import Middleware
 
 from brightspark.core.errors import SetupError
@@ -45,9 +47,10 @@ def start(page: gr.Blocks, *, host: str, port: int | None, warn: Callable[[str],
             f"listening on {host}: whoever reaches this machine there can use the app, without a password and "
             "without encryption"
         )
+    processing_utils.async_ssrf_protected_get = fetch_nothing
     # Gradio asks its own server whether it is there: not by way of a proxy.
     for name in ("no_proxy", "NO_PROXY"):
-        os.environ[name] = ",".join(filter(None, [os.environ.get(name), *sorted(LOOPBACK)]))
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), *sorted(LOOPBACK | {host})]))
     try:
         _, url, _ = page.launch(
             server_name=host,
@@ -64,7 +67,7 @@ def start(page: gr.Blocks, *, host: str, port: int | None, warn: Callable[[str],
             show_error=True,
             max_file_size=MAX_UPLOAD_BYTES,
             app_kwargs={
-                "middleware": [Middleware(Guard, hosts=LOOPBACK if is_loopback(host) else None)],
+                "middleware": [Middleware(Guard, host=host)],
                 "docs_url": None,
                 "redoc_url": None,
                 "openapi_url": None,
@@ -91,15 +94,25 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+async def fetch_nothing(url: str) -> NoReturn:
+    """Takes the place of Gradio's own way to fetch a file: a request may name a URL where the page sends an upload."""
+    raise PermissionError(f"this app fetches nothing from elsewhere: {url}")
+
+
 class Guard:
     """Answers this page's own requests only, and tells the browser to load nothing from elsewhere.
 
-    Any website can send a browser to an address on the loopback interface, under a name of its own (DNS rebinding):
-    so the Host must be one of `hosts`, if there are any, and the Origin, where there is one, the same as the Host.
+    Any website can send a browser to this app under a name of its own (DNS rebinding): so the Host must be one of this
+    machine's names or, where the app listens on more than the loopback interface, an address. What browsers tell about
+    where a request comes from (Origin, Sec-Fetch-Site) must be this page. Gradio's ways to fetch URLs are closed.
     """
 
-    def __init__(self, app: Asgi, hosts: frozenset[str] | None) -> None:
-        self.app, self.hosts = app, hosts
+    def __init__(self, app: Asgi, host: str) -> None:
+        self.app = app
+        self.addresses = not is_loopback(host)
+        self.names = LOOPBACK | {host.lower()}
+        if self.addresses:
+            self.names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -108,9 +121,10 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        if not self._is_own(dict(scope["headers"])):
+        path, headers = scope["path"], {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if fetches(path) or not (self._is_this(headers.get(b"host", "")) and is_own(path, headers)):
             await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": b"not from this page"})
+            await send({"type": "http.response.body", "body": b"not from this page, or not by this machine's name"})
             return
 
         async def with_headers(message: Message) -> None:
@@ -121,12 +135,35 @@ class Guard:
 
         await self.app(scope, receive, with_headers)
 
-    def _is_own(self, headers: dict[bytes, bytes]) -> bool:
-        host = headers.get(b"host", b"").decode("latin-1")
-        if self.hosts is not None and urlsplit(f"//{host}").hostname not in self.hosts:
+    def _is_this(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            return name in self.names or (self.addresses and bool(ipaddress.ip_address(name)))
+        except ValueError:
             return False
-        origin = headers.get(b"origin")
-        return origin is None or urlsplit(origin.decode("latin-1")).netloc == host
+
+
+def fetches(path: str) -> bool:
+    """Whether Gradio would get a path's content from another server, for whoever asks.
+
+    >>> fetches("/gradio_api/file=https://any.host/x"), fetches("/gradio_api/file=/tmp/x")
+    (True, False)
+    """
+    return "/file=http" in path or "/proxy=" in path
+
+
+def is_own(path: str, headers: dict[bytes, str]) -> bool:
+    """Whether a request comes from this page, from a person who opens it, or from a program that is no browser.
+
+    >>> is_own("/config", {b"sec-fetch-site": "cross-site"}), is_own("/config", {b"sec-fetch-site": "same-origin"})
+    (False, True)
+    """
+    origin = headers.get(b"origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get(b"host"):
+        return False
+    if headers.get(b"sec-fetch-site", "none") in ("none", "same-origin"):
+        return True
+    return path == "/" and headers.get(b"sec-fetch-mode") == "navigate"  # a link elsewhere that leads here
 
 
 def theme() -> gr.themes.Base:

@@ -353,6 +353,12 @@ def test_it_answers_its_own_page_only(address: str) -> None:
     assert ask(address, "/", Host="elsewhere.example") == 403
     assert ask(address, "/", Origin="http://elsewhere.example") == 403
     assert ask(address, "/", Origin="null") == 403
+    for site in ("cross-site", "same-site"):  # what a picture on a page elsewhere sends: no Origin
+        elsewhere = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+        assert ask(address, "/", **elsewhere) == 403
+        assert ask(address, "/config", **elsewhere) == 403
+        assert ask(address, "/config", **{**elsewhere, "Sec-Fetch-Mode": "navigate"}) == 403
+        assert ask(address, "/", **{**elsewhere, "Sec-Fetch-Mode": "navigate"}) == 200  # a link that leads here
 
 
 def test_it_gives_out_no_files(address: str, folder: Path, network: Path) -> None:
@@ -387,6 +393,15 @@ def test_a_forged_upload_reads_no_other_file(page: Page, folder: Path) -> None:
         said = page.evaluate(ASK_FOR_PATH, str(path))
         assert '"success":false' in said
         assert "data:image" not in said
+
+
+def test_it_fetches_nothing_for_anyone(page: Page, address: str) -> None:
+    """What this process looked up, the fixture `page` knows."""
+    url = "https://elsewhere.example/a.jpg"
+    for path in (f"/gradio_api/file={url}", f"/file={url}", f"/gradio_api/file={quote(url, safe='')}",
+                 f"/gradio_api/proxy={url}"):  # fmt: skip
+        assert ask(address, path) == 403, path
+    assert "fetches nothing from elsewhere" in page.evaluate(ASK_FOR_PATH, url)
 
 
 def test_a_file_that_is_too_large_is_refused(page: Page) -> None:

@@ -64,14 +64,39 @@ def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
             start(page, host="127.0.0.1", port=taken.getsockname()[1], warn=pytest.fail)
 
 
-def test_listening_for_others_is_warned_of() -> None:
+def status(port: int, host: str, name: str) -> int:
+    """What an empty page on an address answers to who asks for it by a name."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection.request("GET", "/", headers={"Host": name})
+    return connection.getresponse().status
+
+
+def test_listening_for_others_is_warned_of_and_names_are_this_machines() -> None:
     said: list[str] = []
     with gr.Blocks(analytics_enabled=False) as page:
         pass
-    start(page, host="0.0.0.0", port=None, warn=said.append)
-    page.close()
+    port = urlsplit(start(page, host="0.0.0.0", port=None, warn=said.append)).port or 0
+    try:
+        for name in ("127.0.0.1", f"192.0.2.7:{port}", "[2001:db8::1]", "localhost", socket.gethostname().upper()):
+            assert status(port, "127.0.0.1", name) == 200, name
+        for name in ("elsewhere.example", f"192.0.2.7.elsewhere.example:{port}", "", "[::1"):
+            assert status(port, "127.0.0.1", name) == 403, name
+    finally:
+        page.close()
     assert len(said) == 1
     assert "without a password" in said[0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "localhost"])
+def test_every_loopback_address_can_be_listened_on(host: str) -> None:
+    with gr.Blocks(analytics_enabled=False) as page:
+        pass
+    port = urlsplit(start(page, host=host, port=None, warn=pytest.fail)).port or 0
+    try:
+        assert status(port, host, host) == 200
+        assert status(port, host, "192.0.2.7") == 403
+    finally:
+        page.close()
 
 
 def test_a_model_that_is_none_ends_before_anything_is_served(tmp_path: Path) -> None:
