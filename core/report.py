@@ -174,18 +174,21 @@ class Section:
 
 
 def run(title: str, build: Callable[[], Section]) -> Section:
-    """The section that `build` returns, with the seconds it took; where it raises, a section that says why.
+    """The section that `build` returns, with the seconds it took; where it cannot be made or shown, one that says why.
 
     >>> run("Vision", lambda: Section(title="Vision", summary=str(1 // 0))).failure
     'ZeroDivisionError: integer division or modulo by zero'
     """
     start = time.perf_counter()
+    seconds = None
     try:
         section = build()
+        seconds = time.perf_counter() - start
+        _page([section], title=title, context={})  # what cannot be drawn or read is to fail here, alone
     except Exception as error:
         _log.debug("section %r failed", title, exc_info=True)
         section = Section(title=title, failure=one_line(error))
-    return replace(section, seconds=time.perf_counter() - start)
+    return replace(section, seconds=time.perf_counter() - start if seconds is None else seconds)
 
 
 def plot_style() -> AbstractContextManager[None]:
@@ -217,9 +220,7 @@ def write(path: str | Path, sections: Sequence[Section], *, title: str, context:
     target = Path(path)
     if target.is_dir():
         raise InputError(f"{target} is a folder: name the report's file, such as {target / 'report.html'}")
-    licences = [(what, licence, section.title) for section in sections for what, licence in section.licences.items()]
-    template = _environment().get_template("report.html.jinja")
-    page = template.render(title=title, context=context, sections=sections, licences=licences)
+    page = _page(sections, title=title, context=context)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
@@ -231,6 +232,12 @@ def write(path: str | Path, sections: Sequence[Section], *, title: str, context:
         Path(beside).unlink(missing_ok=True)
         raise
     return target
+
+
+def _page(sections: Sequence[Section], *, title: str, context: Mapping[str, object]) -> str:
+    licences = [(what, licence, section.title) for section in sections for what, licence in section.licences.items()]
+    template = _environment().get_template("report.html.jinja")
+    return template.render(title=title, context=context, sections=sections, licences=licences)
 
 
 def _environment() -> Environment:

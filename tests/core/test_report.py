@@ -220,6 +220,16 @@ def test_run_times_a_section_and_keeps_the_others_when_one_fails(tmp_path: Path)
     assert "ConnectionError: no registry could be reached" in text
 
 
+def test_a_section_that_cannot_be_shown_fails_alone(tmp_path: Path) -> None:
+    sound = Sound(tmp_path / "none.wav", caption="a prompt")
+    bad = report.run("Speech", lambda: Section(title="Speech", blocks=[sound]))
+    assert bad.failure is not None
+    assert bad.failure.startswith("FileNotFoundError")
+    page = written(tmp_path, report.run("Vision", lambda: Section(title="Vision", summary="went well")), bad)
+    assert "went well" in page.text
+    assert "1 failed" in page.text
+
+
 def test_licences_stand_at_the_end_with_their_section(tmp_path: Path) -> None:
     page = written(tmp_path, Section(title="Vision", licences={"weights 1.0": "Apache-2.0"}), Section(title="Speech"))
     assert re.search(r"weights 1\.0\s*Apache-2\.0\s*Vision\s*Made by", page.text)
