@@ -62,6 +62,7 @@ def test_too_many_errors_publish_nothing_and_lose_nothing(
         publish(scored, str(out), str(bad), max_error_rate=0.1)
     said = str(caught.value)
     assert "2 × ValueError: reason 0; 1 × ValueError: reason 1" in said
+    assert "parquet('file:" in said, "where it is as Spark knows it, whichever storage is the default"
     assert not out.exists()
     assert not bad.exists()
     # What the message advises works as it stands there.
