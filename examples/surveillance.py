@@ -82,7 +82,7 @@ def main() -> None:
         )
     spark = session("surveillance")
     crops = cut_crops(spark, options.video, options.out)
-    split = LEARN_SHARE * crops.agg({"time": "max"}).first()[0]
+    split = end_of_learning(crops)
     model = learn(crops.where(f"time < {split}"))
     scored = stored(model.transform(crops), options.out / "scored.parquet")
     measured = evaluate(scored.where(f"time >= {split} + {PAUSE}"))
@@ -97,6 +97,19 @@ def stored(frame: DataFrame, path: Path) -> DataFrame:
     """A DataFrame from where it was written: what was decoded and scored once is not computed again."""
     frame.write.mode("overwrite").parquet(str(path))
     return frame.sparkSession.read.parquet(str(path))
+
+
+def end_of_learning(crops: DataFrame) -> float:
+    """The time in seconds before which the classifier learns; ends the program where there is nothing to learn."""
+    last = crops.agg({"time": "max"}).first()[0]
+    if last is None:
+        sys.exit("nothing moves in this video, or all of it does at once: there is nobody to learn from")
+    split = float(LEARN_SHARE * last)
+    labels = [row["label"] for row in crops.where(f"time < {split}").select("label").distinct().collect()]
+    if len(labels) < 2:
+        shown = f"patches of {labels[0]!r} only" if labels else "no patches at all"
+        sys.exit(f"the first {split:.0f} s of this video show {shown}: to learn, it takes people and background")
+    return split
 
 
 # Crops.
@@ -116,6 +129,8 @@ def median_background(frames: DataFrame) -> np.ndarray[Any, Any]:
 
     step = max(1, frames.count() // BACKGROUND_FRAMES)
     some = frames.where(F.floor(F.col("time") / EVERY) % step == 0).select("content").collect()
+    if not some:
+        sys.exit("no frame of this video can be read: `content_error` in frames.parquet says why")
     return np.median([grey(opened(row["content"])) for row in some], axis=0).astype(np.uint8)
 
 
