@@ -146,7 +146,7 @@ class Guard:
 def fetches(path: str) -> bool:
     """Whether Gradio would get a path's content from another server, for whoever asks.
 
-    >>> fetches("/gradio_api/file=https://any.host/x"), fetches("/gradio_api/file=/tmp/x")
+    >>> fetches("/gradio_api/proxy=any.host/x"), fetches("/gradio_api/file=/tmp/x")
     (True, False)
     """
     return "/file=http" in path or "/proxy=" in path
