@@ -8,21 +8,24 @@ import random
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from brightspark.core.errors import SetupError, one_line
-from brightspark.core.order import Order, Position
-from brightspark.core.shards import Key, Rows
-from brightspark.core.task import Batch, Example, Record, Task
+from brightspark.core.order import Indices, Order, Position
+from brightspark.core.shards import Rows
+from brightspark.core.task import Batch, Example, Task
 from brightspark.core.windows import Windows
 
 PREFETCH = 2  # batches that each loader process keeps ready
+STAND_INS = 1000  # rows that are tried in place of a batch that cannot be read
 
 
 @dataclass(frozen=True)
@@ -33,39 +36,99 @@ class Skipped:
     reason: str
 
 
+class Taken(NamedTuple):
+    """What a loader process makes of some rows."""
+
+    batch: Batch | None
+    """None where no record can be read, nor any of those that could stand in."""
+    skipped: Sequence[Skipped]
+    counts: bool = True
+    """Whether the batch is made of the rows; else others stand in, since every rank has to take part in a step."""
+
+
 class Loaded(NamedTuple):
     """A rank's share of a step."""
 
-    batch: Batch | None
-    """None where every record was skipped."""
-    skipped: Sequence[Skipped]
+    taken: Taken
     after: Position
     """Where training stands once this step is done."""
 
 
-class Examples(Dataset[Any]):
-    """Examples by (epoch, row): the same key always gives the same example, in whichever process."""
+class Keys(NamedTuple):
+    """Names a batch."""
 
-    def __init__(
-        self, rows: Rows | Windows, example: Callable[[Record, bool], Example], *, seed: int, training: bool
-    ) -> None:
-        self.rows, self.example = rows, example
+    epoch: int
+    rows: Indices
+    new: int
+    """How many of the rows, from the first on, this epoch has not seen yet; the others fill up its last batch."""
+
+
+class Batches(Dataset[Any]):
+    """Batches by their keys: the same keys always give the same batch, in whichever process."""
+
+    def __init__(self, rows: Rows | Windows, task: Task, *, seed: int, training: bool) -> None:
+        self.rows = rows
+        self.example, self.collate, self.batch = task.example, task.collate, task.batch
         self.seed, self.training = seed, training
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, keys: Sequence[Key]) -> list[Example | Skipped]:
-        """The examples of several keys; a record that fails is in its place as a Skipped."""
-        records = self.rows.records(keys)
-        return [self._one(key, record) for key, record in zip(keys, records, strict=True)]
+    def __getitems__(self, keys: Keys) -> Taken:
+        """One batch: what torch calls for whatever its batch sampler gives."""
+        batch, skipped = self._made(keys)
+        if batch is not None or not self.training:
+            return Taken(batch, skipped)
+        first = int(keys.rows[0])
+        for further in range(1, min(STAND_INS, len(self))):
+            row = (first + further) % len(self)  # as often as there are rows: batch norms refuse a single one
+            batch, _ = self._made(Keys(keys.epoch, np.full(len(keys.rows), row), 0))
+            if batch is not None:
+                return Taken(batch, skipped, counts=False)
+        return Taken(None, skipped, counts=False)
 
-    def _one(self, key: Key, record: Record) -> Example | Skipped:
-        seed_everything(self.seed, *key)
+    def _made(self, keys: Keys) -> tuple[Batch | None, list[Skipped]]:
+        table = self.rows.table(keys.epoch, keys.rows)
+        return self._at_once(keys, table) if self.batch is not None else self._one_by_one(keys, table)
+
+    def _one_by_one(self, keys: Keys, table: pa.Table) -> tuple[Batch | None, list[Skipped]]:
+        assert self.example is not None
+        assert self.collate is not None
+        good: list[Example] = []
+        skipped: list[Skipped] = []
+        for place, (row, record) in enumerate(zip(keys.rows.tolist(), table.to_pylist(), strict=True)):
+            seed_everything(self.seed, keys.epoch, row)
+            try:
+                good.append(self.example(record, self.training))
+            except Exception as error:
+                skipped += [Skipped(row, one_line(error))] if place < keys.new else []
+        return (self.collate(good) if good else None), skipped
+
+    def _at_once(self, keys: Keys, table: pa.Table) -> tuple[Batch | None, list[Skipped]]:
+        assert self.batch is not None
+        seed_everything(self.seed, keys.epoch, int(keys.rows[0]))
         try:
-            return self.example(record, self.training)
-        except Exception as error:
-            return Skipped(key[1], one_line(error))
+            return self.batch(table, self.training), []
+        except Exception:
+            good, skipped = self._told_apart(keys, table)
+            if len(good) == len(table):
+                raise
+        seed_everything(self.seed, keys.epoch, int(keys.rows[0]))
+        return (self.batch(table.take(pa.array(good)), self.training) if good else None), skipped
+
+    def _told_apart(self, keys: Keys, table: pa.Table) -> tuple[list[int], list[Skipped]]:
+        """The places of the rows that make a batch alone, and those that do not."""
+        assert self.batch is not None
+        good: list[int] = []
+        skipped: list[Skipped] = []
+        for place, row in enumerate(keys.rows.tolist()):
+            try:
+                self.batch(table.slice(place, 1), self.training)
+            except Exception as error:
+                skipped += [Skipped(row, one_line(error))] if place < keys.new else []
+            else:
+                good.append(place)
+        return good, skipped
 
 
 def training_batches(
@@ -82,18 +145,20 @@ def training_batches(
     pin_memory: bool = False,
 ) -> Iterator[Loaded]:
     """One rank's batches from a position to the end of the last epoch."""
-    examples = Examples(rows, task.example, seed=order.seed, training=True)
+    batches = Batches(rows, task, seed=order.seed, training=True)
     share = {"batch_size": batch_size, "rank": rank, "ranks": ranks}
     afterwards: deque[Position] = deque()  # of the batches that the loader has begun
 
-    def keys() -> Iterator[list[Key]]:
-        for taken, after in _steps(order, position, epochs, share):
+    def keys() -> Iterator[Keys]:
+        before = position
+        for rows, after in _steps(order, position, epochs, share):
             afterwards.append(after)
-            epoch = after.epoch if after.consumed else after.epoch - 1  # the one that the step belongs to
-            yield [(epoch, int(row)) for row in taken]
+            left = -(-(order.rows - before.consumed - rank) // ranks)  # for this rank, of the epoch
+            yield Keys(before.epoch, rows, left)
+            before = after
 
-    for batch, skipped in _watched(_loader(examples, task, keys(), workers, pin_memory)):
-        yield Loaded(batch, skipped, afterwards.popleft())
+    for taken in _watched(_loader(batches, keys(), workers, pin_memory)):
+        yield Loaded(taken, afterwards.popleft())
 
 
 def validation_batches(
@@ -105,12 +170,12 @@ def validation_batches(
     ranks: int = 1,
     workers: int = 0,
     pin_memory: bool = False,
-) -> Iterator[tuple[Batch | None, Sequence[Skipped]]]:
+) -> Iterator[Taken]:
     """One rank's share of all rows, each row once over all ranks: shares may differ by one row."""
-    examples = Examples(rows, task.example, seed=0, training=False)
-    mine = range(rank, len(rows), ranks)
-    keys = [[(0, row) for row in mine[start : start + batch_size]] for start in range(0, len(mine), batch_size)]
-    yield from _watched(_loader(examples, task, keys, workers, pin_memory))
+    batches = Batches(rows, task, seed=0, training=False)
+    mine = np.arange(rank, len(rows), ranks)
+    keys = [Keys(0, mine[start : start + batch_size], len(mine)) for start in range(0, len(mine), batch_size)]
+    yield from _watched(_loader(batches, keys, workers, pin_memory))
 
 
 def seed_everything(*numbers: int) -> None:
@@ -127,22 +192,29 @@ def _steps(order: Order, position: Position, epochs: int, share: dict[str, int])
         position = Position(epoch=position.epoch + 1)
 
 
-def _loader(
-    examples: Examples, task: Task, keys: Iterable[list[Key]], workers: int, pin_memory: bool
-) -> DataLoader[Any]:
-    # A forked process inherits the locks of threads that it does not have: where Spark's client runs, start afresh.
-    driver = "pyspark" in sys.modules and "RANK" not in os.environ
-    context = None if not workers else "forkserver" if driver else "fork"
+def _loader(batches: Batches, keys: Iterable[Keys], workers: int, pin_memory: bool) -> DataLoader[Any]:
     return DataLoader(
-        examples,
-        batch_sampler=keys,  # any iterable of lists of keys
-        collate_fn=_Collate(task.collate),
+        batches,
+        batch_sampler=keys,  # type: ignore[arg-type] # any iterable will do
+        collate_fn=_as_it_is,  # type: ignore[arg-type] # torch expects a list, and passes on what it gets
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
-        multiprocessing_context=context,
+        multiprocessing_context=_fresh_processes(batches) if workers else None,
         worker_init_fn=_end_with_parent,
         pin_memory=pin_memory,
     )
+
+
+def _fresh_processes(batches: Batches) -> Any:
+    """Processes from a server without threads: a fork of this one may wait for ever for a lock of gloo's or Spark's.
+
+    The server has imported what they need, once for all of them.
+    """
+    context = multiprocessing.get_context("forkserver")
+    made_by = batches.batch or batches.example
+    module = getattr(made_by, "__module__", None) or type(made_by).__module__
+    context.set_forkserver_preload([__name__, *([module] if module != "__main__" else [])])
+    return context
 
 
 def _end_with_parent(worker: int) -> None:
@@ -160,9 +232,11 @@ def _end_with_parent(worker: int) -> None:
 def _watched(loader: DataLoader[Any]) -> Iterator[Any]:
     """What a loader gives; where one of its processes dies, an error that says what that means."""
     try:
-        yield from loader
+        with _without_main():
+            loaded = iter(loader)
+        yield from loaded
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker" not in str(error) or str(error).startswith("Caught "):  # raised there, not died
             raise
         raise SetupError(
             f"a process that loads records died ({one_line(error)}): the system ends them when memory, or the shared "
@@ -170,13 +244,20 @@ def _watched(loader: DataLoader[Any]) -> Iterator[Any]:
         ) from error
 
 
-@dataclass(frozen=True)
-class _Collate:
-    """Good examples as a batch, and the records that were skipped."""
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Keeps processes that start afresh from running the user's script again, which may have no guard.
 
-    collate: Callable[[Sequence[Example]], Batch]
+    Whatever they need comes from modules that they import by name.
+    """
+    main = sys.modules["__main__"]
+    kept: dict[str, Any] = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(kept)
 
-    def __call__(self, examples: Sequence[Example | Skipped]) -> tuple[Batch | None, list[Skipped]]:
-        good = [example for example in examples if not isinstance(example, Skipped)]
-        skipped = [example for example in examples if isinstance(example, Skipped)]
-        return (self.collate(good) if good else None), skipped
+
+def _as_it_is(taken: Taken) -> Taken:
+    return taken

@@ -68,11 +68,14 @@ class Order:
         [[0, 2], [1]]
         """
         numbers = self._shuffled(np.arange(len(self.groups)), np.random.default_rng([self.seed, epoch, 1]))
-        windows: list[list[int]] = [[]]
+        windows: list[list[int]] = []
+        rows = self.window_rows  # of the last window: at first as if one were full
         for group in map(int, numbers):
-            if sum(self.groups[other] for other in windows[-1]) >= self.window_rows and windows[-1]:
+            if rows >= self.window_rows:
                 windows.append([])
+                rows = 0
             windows[-1].append(group)
+            rows += self.groups[group]
         return windows
 
     def _shuffled(self, numbers: Indices, generator: np.random.Generator) -> Indices:

@@ -6,21 +6,20 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from brightspark.core.cache import cache_root, file_lock
-from brightspark.core.errors import InputError, StorageError, did_you_mean
+from brightspark.core.errors import InputError, StorageError, did_you_mean, one_line
 from brightspark.core.manifest import Manifest, Shard, read_manifest
+from brightspark.core.mapped import MappedRows
+from brightspark.core.order import Indices
 from brightspark.core.storage import Storage
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-Key = tuple[int, int]  # epoch and row
-BATCH_ROWS = 256  # of a record batch in the node's copy; a row is found by bisection over the batches
+BATCH_BYTES = 8 << 20  # of a record batch in the node's copy, about
+BATCH_ROWS = 1 << 16  # at most
 
 
 class Shards:
@@ -86,7 +85,7 @@ class Shards:
                 with Storage().open(self._path(shard), whole=False) as file:
                     table = pq.ParquetFile(file).read_row_group(place, columns=list(columns))
                 writer = writer or pa.ipc.new_stream(sink, table.schema)
-                writer.write_table(table, max_chunksize=BATCH_ROWS)
+                writer.write_table(table, max_chunksize=_batch_rows(shard))
             if writer is not None:
                 writer.close()
 
@@ -105,6 +104,10 @@ class Shards:
                     for number, shard in enumerate(self.manifest.shards):
                         self._copy(shard, partial / f"{number:06d}.arrow")
                     partial.rename(folder)
+                except OSError as error:
+                    raise StorageError(
+                        f"this node's copy of {self.manifest.path} cannot be made in {folder.parent}: {one_line(error)}"
+                    ) from error
                 finally:
                     shutil.rmtree(partial, ignore_errors=True)
         return folder
@@ -115,14 +118,15 @@ class Shards:
         if needed > free:
             raise StorageError(
                 f"this node's copy of {self.manifest.path} takes {needed >> 20:,} MiB, and {folder} has {free >> 20:,} "
-                "free: set BRIGHTSPARK_CACHE to a larger disk, or train with window_rows=…, which keeps only a part"
+                "free: delete copies there of what you train on no more, set BRIGHTSPARK_CACHE to a larger disk, or "
+                "train with window_rows=…, which keeps only a part"
             )
 
     def _copy(self, shard: Shard, target: Path) -> None:
         with Storage().open(self._path(shard), whole=False) as file:
             parquet = pq.ParquetFile(file)
             with pa.OSFile(str(target), "wb") as sink, pa.ipc.new_stream(sink, parquet.schema_arrow) as writer:
-                for batch in parquet.iter_batches(BATCH_ROWS):
+                for batch in parquet.iter_batches(_batch_rows(shard)):
                     writer.write_batch(batch)
 
 
@@ -131,10 +135,10 @@ class Rows:
 
     def __init__(self, folder: Path, columns: Sequence[str]) -> None:
         self.folder, self.columns = folder, list(columns)
-        self._opened: Dataset | None = None
+        self._opened: MappedRows | None = None
 
     def __len__(self) -> int:
-        return len(self._dataset())
+        return len(self._mapped())
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         (row,) = self.__getitems__([number])
@@ -142,29 +146,22 @@ class Rows:
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Several rows, in the order of their numbers."""
-        rows: list[dict[str, Any]] = self.take(numbers).to_pylist()
+        rows: list[dict[str, Any]] = self._mapped().take(numbers).to_pylist()
         return rows
 
-    def records(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
-        """The rows of (epoch, row): what a loader asks for. Here a row is the same in every epoch."""
-        return self.__getitems__([row for _, row in keys])
-
-    def take(self, numbers: Sequence[int]) -> pa.Table:
-        """Several rows as an Arrow table."""
-        return self._dataset()[list(numbers)]
+    def table(self, epoch: int, numbers: Indices) -> pa.Table:
+        """Some rows of an epoch, in the order of their numbers; here they are the same in every epoch."""
+        return self._mapped().take(numbers)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}  # a loader's worker maps the files by itself
 
-    def _dataset(self) -> Dataset:
+    def _mapped(self) -> MappedRows:
         if self._opened is None:
-            self._opened = mapped(sorted(self.folder.glob("*.arrow")), self.columns)
+            self._opened = MappedRows(sorted(self.folder.glob("*.arrow")), self.columns)
         return self._opened
 
 
-def mapped(files: Sequence[Path], columns: Sequence[str]) -> Dataset:
-    """Files of Arrow batches as one table in the kernel's pages; a row is found without reading the others."""
-    from datasets import Dataset, concatenate_datasets
-
-    parts = [Dataset.from_file(str(file)).select_columns(list(columns)) for file in files]
-    return concatenate_datasets(parts).with_format("arrow")
+def _batch_rows(shard: Shard) -> int:
+    """Rows of a record batch: large enough to gather small rows from few batches, bounded where rows are large."""
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * shard.rows // max(1, shard.raw_bytes)))

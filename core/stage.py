@@ -30,6 +30,8 @@ ROW_GROUP_BYTES = 32 << 20  # what a reader holds at least
 _WRITING = {
     # Pictures and recordings do not shrink, and a row group's bound counts what is left after compression.
     "compression": "uncompressed",
+    # So is a column of few values: a node's copy has none, and is to be as large as the footers say.
+    "parquet.enable.dictionary": "false",
     # Spark's writer asks for the size of a row group after so many rows: its own 100 may be gigabytes of pictures.
     "parquet.block.size": str(ROW_GROUP_BYTES),
     "parquet.block.size.row.check.min": "1",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import torch
 
 Record = Mapping[str, Any]
@@ -39,7 +40,8 @@ def as_they_are(sums: Sums) -> Mapping[str, float]:
 class Task:
     """A domain as functions: what the loop needs to know to train on images, texts, recordings or ratings.
 
-    `example` and `collate` run in loader processes and must be picklable: module-level functions, or `partial` of one.
+    Records come one by one through `example` and `collate`, or by the batch through `batch`. These run in loader
+    processes and must be picklable: module-level functions, or `partial` of one.
     """
 
     module: torch.nn.Module
@@ -48,15 +50,21 @@ class Task:
     columns: tuple[str, ...]
     """The staged columns that a record has."""
 
-    example: Callable[[Record, bool], Example]
+    example: Callable[[Record, bool], Example] | None = None
     """One record decoded and, where the flag says that it is for training, augmented.
 
     Python's, numpy's and torch's random numbers are seeded by (seed, epoch, record) before each call. It may raise:
     then the record is skipped and counted.
     """
 
-    collate: Callable[[Sequence[Example]], Batch]
+    collate: Callable[[Sequence[Example]], Batch] | None = None
     """Examples as one batch of tensors (a tensor, or a mapping or tuple of tensors), on the CPU."""
+
+    batch: Callable[[pa.Table, bool], Batch] | None = None
+    """Rows of an Arrow table as one batch, for columns of numbers, where a call for each record would cost more than
+    the network. Random numbers are seeded by (seed, epoch, first row). Where it raises, it is called for each row
+    alone, to find those that are to be skipped.
+    """
 
     loss: Callable[[torch.nn.Module, Batch], Loss]
     """The loss of a batch, given the module to call (wrapped for several ranks) and the batch on its device."""
@@ -73,6 +81,11 @@ class Task:
     frozen: Callable[[str], bool] | None = None
     """Whether a parameter, by its name, is left as it is."""
 
+    def __post_init__(self) -> None:
+        one_by_one = self.example is not None and self.collate is not None
+        if one_by_one == (self.batch is not None) or (self.example is None) != (self.collate is None):
+            raise TypeError("a Task needs either example and collate, or batch")
+
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """A batch's tensors on a device, whatever holds them."""
@@ -81,7 +94,8 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     if isinstance(batch, Mapping):
         return {name: to_device(part, device) for name, part in batch.items()}
     if isinstance(batch, tuple | list):
-        return type(batch)(to_device(part, device) for part in batch)
+        parts = [to_device(part, device) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
     return batch
 
 

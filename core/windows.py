@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import threading
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from brightspark.core.cache import cache_root, file_lock
-from brightspark.core.order import Order
-from brightspark.core.shards import Key, Shards, mapped
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from brightspark.core.mapped import MappedRows
+from brightspark.core.order import Indices, Order
+from brightspark.core.shards import Shards
 
 
 class Windows:
@@ -26,86 +26,89 @@ class Windows:
 
     A window's row groups are fetched when the one before is begun, once a node, into a memory-mapped file. At most
     three windows are on a node's disk: the one in use, the next, and the one that a slower rank may still read.
+    `owner` names the training: its processes on a node share the files, and nobody else does.
     """
 
-    def __init__(self, shards: Shards, order: Order, columns: Sequence[str]) -> None:
-        self.shards, self.order, self.columns = shards, order, list(columns)
-        self.folder = cache_root() / "shards" / f"{shards.manifest.digest}-windows"
+    def __init__(self, shards: Shards, order: Order, columns: Sequence[str], owner: str = "") -> None:
+        self.shards, self.order, self.columns, self.owner = shards, order, list(columns), owner
+        # All that makes a window's file what it is, and whose it is: another training deletes what it is done with.
+        named = hashlib.sha256(repr((owner, order.seed, order.window_rows, self.columns)).encode()).hexdigest()
+        self.folder = cache_root() / "shards" / f"{shards.manifest.digest}-windows-{named[:16]}"
         self._starts = np.concatenate([[0], np.cumsum(order.groups)])
         self._reset()
 
     def _reset(self) -> None:
         self._epoch: _Epoch | None = None
-        self._opened: dict[Path, Dataset] = {}
+        self._opened: dict[Path, MappedRows] = {}
         self._ahead: threading.Thread | None = None
 
     def __len__(self) -> int:
         return self.order.rows
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"shards": self.shards, "order": self.order, "columns": self.columns}
+        return {"shards": self.shards, "order": self.order, "columns": self.columns, "owner": self.owner}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
-    def records(self, keys: Sequence[Key]) -> list[dict[str, Any]]:
-        """The rows of (epoch, row), in their order."""
-        found: list[dict[str, Any]] = []
-        for (epoch, window), some in groupby(keys, key=self._window):
-            dataset = self._window_rows(epoch, window)
-            found += dataset[[self._place(key) for key in some]].to_pylist()
-        return found
-
-    def _window(self, key: Key) -> tuple[int, int]:
-        return key[0], int(self._layout(key[0]).window_of[self._group(key[1])])
-
-    def _place(self, key: Key) -> int:
-        group = self._group(key[1])
-        return int(self._layout(key[0]).first_of[group] + key[1] - self._starts[group])
-
-    def _group(self, row: int) -> int:
-        return int(np.searchsorted(self._starts, row, side="right")) - 1
+    def table(self, epoch: int, numbers: Indices) -> pa.Table:
+        """Some rows of an epoch, in the order of their numbers."""
+        layout = self._layout(epoch)
+        groups = np.searchsorted(self._starts, numbers, side="right") - 1
+        places = layout.first_of[groups] + numbers - self._starts[groups]
+        windows = layout.window_of[groups]
+        ends = [*(np.flatnonzero(np.diff(windows)) + 1), len(windows)]
+        return pa.concat_tables(
+            self._window_rows(epoch, int(windows[start])).take(places[start:end]) for start, end in pairwise([0, *ends])
+        )
 
     def _layout(self, epoch: int) -> _Epoch:
-        if self._epoch is None or self._epoch.number != epoch:
-            self._epoch = _Epoch.of(self.order, epoch)
-        return self._epoch
+        layout = self._epoch  # the thread that fetches ahead may put another epoch's there meanwhile
+        if layout is None or layout.number != epoch:
+            layout = self._epoch = _Epoch.of(self.order, epoch)
+        return layout
 
-    def _window_rows(self, epoch: int, window: int) -> Dataset:
+    def _window_rows(self, epoch: int, window: int) -> MappedRows:
         file = self._file(epoch, window)
         if file not in self._opened:
             self._opened = {kept: rows for kept, rows in self._opened.items() if kept.exists()}
-            self._fetch(epoch, window)
-            self._opened[file] = mapped([file], self.columns)
-            self._forget(epoch, window)
             if self._ahead is not None:
                 self._ahead.join()
+            with file_lock(file):  # held until it is mapped: a faster process may delete it right after
+                self._fetch(epoch, window)
+                self._opened[file] = MappedRows([file], self.columns)
+            self._forget(epoch, window)
             if window + 1 < len(self._layout(epoch).windows):
-                self._ahead = threading.Thread(target=self._fetch, args=(epoch, window + 1), daemon=True)
+                self._ahead = threading.Thread(target=self._fetch_ahead, args=(epoch, window + 1), daemon=True)
                 self._ahead.start()
         return self._opened[file]
 
     def _file(self, epoch: int, window: int) -> Path:
-        return self.folder / f"{self.order.seed}-{epoch:06d}-{window:06d}.arrow"
+        return self.folder / f"{epoch:06d}-{window:06d}.arrow"
+
+    def _fetch_ahead(self, epoch: int, window: int) -> None:
+        with file_lock(self._file(epoch, window)):
+            self._fetch(epoch, window)
 
     def _fetch(self, epoch: int, window: int) -> None:
-        """Makes the window's file, unless another process of this node has."""
+        """Makes the window's file, unless another process of this node has; its lock is held."""
         file = self._file(epoch, window)
-        with file_lock(file):
-            if not file.exists():
-                partial = file.with_name(f".{file.name}-{uuid.uuid4().hex[:8]}")
-                self.shards.copy_groups(_Epoch.of(self.order, epoch).windows[window], self.columns, partial)
-                partial.rename(file)
+        if not file.exists():
+            partial = file.with_name(f".{file.name}.partial")  # what a killed process left of it is overwritten
+            self.shards.copy_groups(self._layout(epoch).windows[window], self.columns, partial)
+            partial.rename(file)
 
     def _forget(self, epoch: int, window: int) -> None:
         """Deletes what lies more than one window back; who has it mapped still reads it."""
-        oldest = self._file(epoch, max(0, window - 1))
-        for file in self.folder.glob(f"{self.order.seed}-*.arrow"):
-            if file.name < oldest.name:
-                file.unlink(missing_ok=True)
-        for lock in self.folder.glob(f".{self.order.seed}-*.arrow.lock"):
-            if lock.name.lstrip(".") < oldest.name:
-                lock.unlink(missing_ok=True)
+        oldest = self._file(epoch, max(0, window - 1)).name
+        for pattern in ("*.arrow", ".*.arrow.lock", ".*.arrow.partial"):
+            for file in self.folder.glob(pattern):
+                if file.name.lstrip(".") < oldest:
+                    file.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Deletes what lies on this node's disk, where the training has ended."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)

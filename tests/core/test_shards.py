@@ -204,4 +204,4 @@ def test_a_copy_that_does_not_fit_is_refused_before_it_is_begun(
     )
     with pytest.raises(StorageError, match="BRIGHTSPARK_CACHE"):
         Shards(manifest).rows()
-    assert not list((own_cache / "shards").glob("*.arrow"))
+    assert not list((own_cache / "shards").rglob("*.arrow"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +15,7 @@ from brightspark.core.manifest import Manifest, Shard, write_manifest
 from brightspark.core.order import Order, Position
 from brightspark.core.shards import Shards
 from brightspark.core.windows import Windows
-from tests.core.test_loop import assert_same_bits, planned, weights
+from tests.core.test_loop import assert_same_bits, planned, set_back, weights
 from tests.core.toy_training import write_rows
 
 GROUPS = (7, 10, 3, 9, 12, 1, 8, 10, 6, 11, 2, 9, 5, 7, 10, 4)
@@ -70,20 +72,42 @@ def test_rows_come_window_by_window_and_mixed_within() -> None:
 def test_every_row_is_read_by_its_number(shards: Shards) -> None:
     windows = Windows(shards, order(), ["id", "content"])
     for epoch in (0, 1):
-        keys = [(epoch, int(row)) for row in order().permutation(epoch)]
+        permutation = order().permutation(epoch)
         for start in range(0, ROWS, 4):  # batches lie across the ends of windows
-            some = keys[start : start + 4]
-            assert windows.records(some) == [{"id": row, "content": CONTENT} for _, row in some]
+            some = permutation[start : start + 4]
+            assert windows.table(epoch, some).to_pylist() == [{"id": int(row), "content": CONTENT} for row in some]
 
 
 def test_no_more_than_three_windows_are_on_the_disk(shards: Shards, own_cache: Path) -> None:
     windows = Windows(shards, order(), ["id", "content"])
     most = 0
-    for key in [(epoch, int(row)) for epoch in range(3) for row in order().permutation(epoch)]:
-        windows.records([key])
-        most = max(most, len(list((own_cache / "shards").rglob("*.arrow"))))
+    for epoch in range(3):
+        for row in order().permutation(epoch):
+            windows.table(epoch, np.array([row]))
+            most = max(most, len(list((own_cache / "shards").rglob("*.arrow"))))
     assert len(order().windows(0)) > 3
     assert 2 <= most <= 3
+
+
+def test_a_window_that_was_half_fetched_is_fetched_again(shards: Shards, own_cache: Path) -> None:
+    first = Windows(shards, order(), ["id"], "one")
+    first.folder.mkdir(parents=True)
+    (first.folder / ".000000-000000.arrow.partial").write_bytes(b"half")
+    row = order().permutation(0)[:1]
+    assert first.table(0, row)["id"].to_pylist() == row.tolist()
+
+
+def test_trainings_with_other_windows_share_no_files(shards: Shards) -> None:
+    others = [
+        Windows(shards, order(), ["id"], "one"),
+        Windows(shards, order(), ["id"], "two"),
+        Windows(shards, order(), ["id", "content"], "one"),
+        Windows(shards, replace(order(), window_rows=30), ["id"], "one"),
+    ]
+    assert len({windows.folder for windows in others}) == 4
+    for windows in others:
+        row = windows.order.permutation(0)[:1]
+        assert windows.table(0, row)["id"].to_pylist() == row.tolist()
 
 
 def test_a_resumed_training_reads_its_window_only(shards: Shards, own_cache: Path) -> None:
@@ -92,7 +116,7 @@ def test_a_resumed_training_reads_its_window_only(shards: Shards, own_cache: Pat
     resumed = [list(map(int, taken)) for taken, _ in order().batches(position, batch_size=5)]
     assert [row for taken in resumed for row in taken] == whole[35:]
     windows = Windows(shards, order(), ["id"])
-    assert [record["id"] for record in windows.records([(0, row) for row in resumed[0]])] == resumed[0]
+    assert [record["id"] for record in windows.table(0, np.array(resumed[0])).to_pylist()] == resumed[0]
     assert not list((own_cache / "shards").rglob("*-000000.arrow")), "the first window was fetched again"
 
 
@@ -103,6 +127,12 @@ def test_training_in_windows_is_exact_too(tmp_path: Path) -> None:
         planned(tmp_path / name, staged, epochs=2, window_rows=60, loader_workers=workers)
         run(tmp_path / name)
     assert_same_bits(weights(tmp_path / "alone"), weights(tmp_path / "processes"))
+    planned(tmp_path / "stopped", staged, epochs=2, window_rows=60, keep_snapshots=100)
+    run(tmp_path / "stopped")
+    set_back(tmp_path / "stopped", 4)
+    run(tmp_path / "stopped")
+    assert_same_bits(weights(tmp_path / "alone"), weights(tmp_path / "stopped"))
+    assert not list((tmp_path / "cache" / "shards").glob("*-windows-*")), "windows are left on the disk"
     everything = tmp_path / "everything"
     planned(everything, staged, epochs=2, loader_workers=0)
     run(everything)
