@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brightspark.core.errors import InputError, ModelError, SetupError, one_line
-from brightspark.core.journal import read_journal
+from brightspark.core.journal import JournalReader
+from brightspark.core.manifest import read_manifest
 from brightspark.core.remote import on_a_worker
-from brightspark.core.run import METRICS, Run
+from brightspark.core.run import METRICS, TODO, Run
+from brightspark.core.storage import absolute
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,8 +29,11 @@ Line = Mapping[str, Any]
 FOLLOW_SECONDS = 1.0  # between two looks at the ranks' journal
 # What may change from one launch of a training to the next: nothing that it computes.
 _FREE = frozenset(
-    {"ranks", "use_gpu", "loader_workers", "snapshot_steps", "snapshot_minutes", "keep_snapshots", "max_restarts"}
-)
+    {
+        "ranks", "use_gpu", "loader_workers", "snapshot_steps", "snapshot_minutes", "keep_snapshots", "max_restarts",
+        "tensorboard",
+    }
+)  # fmt: skip
 
 
 def train(spark: SparkSession | None, todo: Run, *, say: Callable[[Line], None] | None = None) -> dict[str, Any]:
@@ -43,6 +50,7 @@ def train(spark: SparkSession | None, todo: Run, *, say: Callable[[Line], None] 
     here = todo.settings.ranks == 1
     if not here and spark is None:
         raise SetupError(f"ranks={todo.settings.ranks} need a Spark session; one rank needs none")
+    todo = _from_the_root(todo)  # ranks have working folders of their own
     anywhere = _here if here or spark is None else partial(on_a_worker, spark)
     ended = anywhere(partial(_prepare, todo))
     if ended is not None:
@@ -61,14 +69,22 @@ def _here(work: Callable[[], Any]) -> Any:
     return work()
 
 
+def _from_the_root(todo: Run) -> Run:
+    if todo.folder.parts[:1] and todo.folder.parts[0].endswith(":"):  # a URI that was made a Path
+        raise InputError(f"the run's folder {todo.folder} must be a path: snapshots are renamed in it")
+    return replace(
+        todo,
+        folder=Path(absolute(str(todo.folder))),
+        training=absolute(todo.training),
+        validation=None if todo.validation is None else absolute(todo.validation),
+    )
+
+
 def _prepare(todo: Run) -> dict[str, Any] | None:
     """Writes `run.json`, unless the folder holds another training; the result, where this one has ended."""
-    try:
+    before = None
+    if (todo.folder / TODO).exists():
         before = Run.open(todo.folder)
-    except InputError:
-        if (todo.folder / "run.json").exists():
-            raise
-    else:
         known, wanted = (_fixed(one) for one in (before, todo))
         other = [name for name in wanted if wanted[name] != known[name]]
         if other:
@@ -77,23 +93,31 @@ def _prepare(todo: Run) -> dict[str, Any] | None:
                 f"{wanted[other[0]]!r}): name another folder, or delete this one"
             )
         ended = before.result()
+        for path in before.digests:
+            if ended is None or read_manifest(path) is not None:
+                before.staged(path)
         if ended is not None:
             return ended
-    todo.write()
-    todo.forget_errors()
+    _begin(todo)
     return None
+
+
+def _begin(todo: Run) -> str:
+    """Writes `run.json` for another launch; its name."""
+    return replace(todo, launch=uuid.uuid4().hex[:12]).write().launch
 
 
 def _fixed(todo: Run) -> dict[str, Any]:
     """What makes a training this one and no other."""
     settings = {name: value for name, value in asdict(todo.settings).items() if name not in _FREE}
-    return {
+    fixed = {
         "builder": todo.builder,
         "facts": dict(todo.facts),
         "training": todo.training,
         "validation": todo.validation,
         **settings,
     }
+    return dict(json.loads(json.dumps(fixed)))  # as it comes back from run.json: tuples are lists there
 
 
 def _probe(spark: SparkSession, todo: Run) -> None:
@@ -101,8 +125,8 @@ def _probe(spark: SparkSession, todo: Run) -> None:
     from brightspark.core.doctor import examine
     from brightspark.core.findings import Level
 
-    staged = [path for path in (todo.training, todo.validation) if path]
-    findings = examine(spark, solutions=(), paths=staged, writable=[str(todo.folder)], ranks=todo.settings.ranks)
+    seen = [path for path in (todo.training, todo.validation, str(todo.folder / TODO)) if path]
+    findings = examine(spark, solutions=(), paths=seen, writable=[str(todo.folder)], ranks=todo.settings.ranks)
     failures = [finding for finding in findings if finding.level is Level.FAILURE]
     if failures:
         raise SetupError("; ".join(f"{finding.check}: {finding.found} → {finding.advice}" for finding in failures))
@@ -114,13 +138,17 @@ def _launched(spark: SparkSession, todo: Run) -> dict[str, Any]:
 
     settings = todo.settings
     for restart in range(settings.max_restarts + 1):
-        distributor = TorchDistributor(settings.ranks, local_mode=False, use_gpu=settings.use_gpu)
+        launch = on_a_worker(spark, partial(_begin, todo))
+        try:
+            distributor = TorchDistributor(settings.ranks, local_mode=False, use_gpu=settings.use_gpu)
+        except (RuntimeError, ValueError) as error:
+            raise SetupError(f"the ranks cannot be started: {one_line(error)}") from error
         try:
             return dict(distributor.run(_rank, str(todo.folder)) or {})
         except Exception as error:  # whatever Spark makes of a rank's end
-            raised = on_a_worker(spark, partial(_take_errors, todo))
+            raised = on_a_worker(spark, partial(_errors, replace(todo, launch=launch)))
             reason = _reason(raised, settings.ranks) or one_line(error, limit=2_000)
-            if any(one["ours"] for one in raised):
+            if any(one["final"] for one in raised):
                 raise ModelError(f"the training failed: {reason}") from error
             if restart == settings.max_restarts:
                 raise ModelError(
@@ -137,39 +165,38 @@ def _rank(folder: str) -> dict[str, Any]:
     return run(folder)
 
 
-def _take_errors(todo: Run) -> list[dict[str, Any]]:
-    raised = todo.errors()
-    todo.forget_errors()
-    return raised
+def _errors(todo: Run) -> list[dict[str, Any]]:
+    return todo.errors()
 
 
 def _reason(raised: list[dict[str, Any]], ranks: int) -> str:
-    """What a launch ended by: the traceback of the rank that failed first, or that one said nothing."""
+    """What a launch ended by: the first rank's traceback that has a cause of its own, or who died without a word."""
+    causes = [one for one in raised if one["final"]] or [one for one in raised if not one["consequence"]]
+    if causes:
+        return f"rank {causes[0]['rank']}: {causes[0]['traceback']}"
     silent = sorted(set(range(ranks)) - {one["rank"] for one in raised})
     if silent and raised:
         names = ", ".join(map(str, silent))
         return (
             f"rank {names} died without a word (killed? out of memory?); rank {raised[0]['rank']}: {raised[0]['error']}"
         )
-    ours = [one for one in raised if one["ours"]] or raised
-    return f"rank {ours[0]['rank']}: {ours[0]['traceback']}" if ours else ""
+    return f"rank {raised[0]['rank']}: {raised[0]['traceback']}" if raised else ""
 
 
 @contextmanager
 def _followed(todo: Run, say: Callable[[Line], None]) -> Iterator[None]:
     """Tells each new line of the journal while the block runs."""
-    journal = Path(todo.folder) / METRICS
-    told = sum(1 for _ in read_journal(journal))
+    journal = JournalReader(todo.folder / METRICS)
+    for _ in journal.new_lines():  # those of earlier launches
+        pass
     ended = threading.Event()
 
     def follow() -> None:
-        nonlocal told
         last = False
         while not last:
             last = ended.wait(FOLLOW_SECONDS)
-            for line in list(read_journal(journal))[told:]:
+            for line in journal.new_lines():
                 say(line)
-                told += 1
 
     thread = threading.Thread(target=follow, name="journal", daemon=True)
     thread.start()

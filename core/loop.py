@@ -4,12 +4,14 @@
     torchrun --nproc-per-node 2 -m brightspark.core.loop FOLDER    # two
 
 A run is a folder that all ranks see. `run.json` in it says what is to be done; the loop adds `snapshots/`,
-`metrics.jsonl`, `skipped-RANK.jsonl`, `errors/` and, in the end, `weights.safetensors` and `result.json`. The same
-command goes on from the newest snapshot.
+`metrics.jsonl`, `skipped-RANK.jsonl`, `best-EPOCH.safetensors`, `errors/` and, in the end, `weights.safetensors` and
+`result.json`. The same command goes on from the newest snapshot.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 import uuid
@@ -24,17 +26,20 @@ from safetensors.torch import save_file
 from torch.nn.parallel import DistributedDataParallel
 
 from brightspark.core import snapshot
-from brightspark.core.errors import BudgetError, InputError
+from brightspark.core.errors import BudgetError, InputError, SettingError, SetupError
 from brightspark.core.journal import Journal
-from brightspark.core.loader import Loaded, seed_everything, training_batches, validation_batches
+from brightspark.core.loader import Loaded, seed_everything, training_batches
 from brightspark.core.order import Order
-from brightspark.core.precision import inference, resolve_precision
+from brightspark.core.precision import resolve_precision
 from brightspark.core.ranks import Ranks, joined
 from brightspark.core.run import METRICS, WEIGHTS, Run
-from brightspark.core.shards import Rows, Shards
+from brightspark.core.shards import Rows
 from brightspark.core.state import State
-from brightspark.core.task import Batch, Task, added, to_device
+from brightspark.core.task import Task, to_device
+from brightspark.core.validation import validate
 from brightspark.core.windows import Windows
+
+SEEN_SECONDS = 60  # that a shared folder may take to show another node's file
 
 
 def run(folder: str | Path) -> dict[str, Any]:
@@ -46,12 +51,14 @@ def run(folder: str | Path) -> dict[str, Any]:
     ended = todo.result()
     if ended is not None:
         return ended
-    with joined(use_gpu=todo.settings.use_gpu) as ranks:
-        try:
+    rank = 0
+    try:
+        rank = int(os.environ.get("RANK", "0"))
+        with joined(use_gpu=todo.settings.use_gpu) as ranks:
             return _train(todo, ranks)
-        except BaseException as error:
-            todo.keep_error(ranks.rank, error)
-            raise
+    except BaseException as error:
+        todo.keep_error(rank, error)
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +72,14 @@ class _Training:
     """The task's module, wrapped where there are several ranks."""
     state: State
     journal: Journal
-    last_batch: list[Batch]
-    """The last batch that could be read, for a rank whose next one cannot."""
+    validation: Rows | None
 
 
 def _train(todo: Run, ranks: Ranks) -> dict[str, Any]:
     settings = todo.settings
-    shards = Shards.open(todo.training)
+    if todo.validation is None and settings.patience is not None:
+        raise SettingError(f"patience={settings.patience} needs validation rows to tell a better epoch by")
+    shards = todo.staged(todo.training)
     order = Order(rows=len(shards), seed=settings.seed)
     if settings.window_rows:
         groups = tuple(rows for shard in shards.manifest.shards for rows in shard.row_groups)
@@ -79,24 +87,54 @@ def _train(todo: Run, ranks: Ranks) -> dict[str, Any]:
     steps = settings.epochs * -(-order.steps(settings.share(ranks.ranks) * ranks.ranks) // settings.accumulate)
     seed_everything(settings.seed)
     task = todo.task()
+    rows = Windows(shards, order, task.columns, str(todo.folder)) if order.groups else shards.rows(task.columns)
+    validation = None if todo.validation is None else todo.staged(todo.validation).rows(task.columns)
+    ranks.wait()  # until every node has its copy
     state = State.fresh(task, settings, steps, ranks.device)
-    found = snapshot.newest(todo.snapshots)
-    if found is not None:
-        state.restore(snapshot.load(found))
-    journal = Journal(todo.folder / METRICS, steps=steps, writes=ranks.first)
+    _go_on(state, todo, ranks)
+    journal = _journal(todo, steps, ranks)
     journal.note("started", ranks=ranks.ranks, step=state.step, epoch=state.position.epoch, rows=len(shards))
     network = _wrapped(state.module, ranks)
     training = _Training(
-        todo=todo, ranks=ranks, task=task, network=network, state=state, journal=journal, last_batch=[]
+        todo=todo, ranks=ranks, task=task, network=network, state=state, journal=journal, validation=validation
     )
-    _steps(training, order, Windows(shards, order, task.columns) if order.groups else shards.rows(task.columns))
+    _steps(training, order, rows)
+    if isinstance(rows, Windows):
+        ranks.wait()
+        rows.remove()
     return _finish(training)
+
+
+def _go_on(state: State, todo: Run, ranks: Ranks) -> None:
+    """Takes over the newest snapshot: the one that rank 0 finds, since another node may see an older folder."""
+    if ranks.first:
+        snapshot.prepare(todo.snapshots)
+    found = ranks.agreed(str(snapshot.newest(todo.snapshots) or "") if ranks.first else "")
+    if not found:
+        return
+    deadline = time.monotonic() + SEEN_SECONDS
+    while not Path(found).exists() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    state.restore(snapshot.load(Path(found)))
+
+
+def _journal(todo: Run, steps: int, ranks: Ranks) -> Journal:
+    curves = None
+    if todo.settings.tensorboard and ranks.first:
+        from brightspark.core.curves import Curves
+
+        curves = Curves(todo.folder / "tensorboard")
+    return Journal(todo.folder / METRICS, steps=steps, writes=ranks.first, curves=curves)
 
 
 def _wrapped(module: torch.nn.Module, ranks: Ranks) -> torch.nn.Module:
     if ranks.ranks == 1:
         return module
-    return DistributedDataParallel(module, device_ids=[ranks.device] if ranks.device.type == "cuda" else None)
+    # DDP lays its buckets out anew after its first step, unless it looks for unused parameters. Where a gradient lies
+    # decides in which order gloo adds up three ranks' and more: a resumed training would lose the last bit.
+    exact = ranks.device.type == "cpu" and ranks.ranks > 2
+    devices = [ranks.device] if ranks.device.type == "cuda" else None
+    return DistributedDataParallel(module, device_ids=devices, find_unused_parameters=exact)
 
 
 def _steps(training: _Training, order: Order, rows: Rows | Windows) -> None:
@@ -155,10 +193,11 @@ def _step(training: _Training, parts: list[Loaded]) -> None:
         waits = isinstance(training.network, DistributedDataParallel) and not last
         with training.network.no_sync() if waits else nullcontext():  # type: ignore[operator]
             loss, divisor = _loss(training, part)
-            state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            # A sum would overflow in float16 where a mean does not.
+            state.scaler.scale(loss / settings.share(ranks.ranks)).backward()  # type: ignore[no-untyped-call]
         total += loss.detach().double().cpu()
         weight += torch.as_tensor(divisor).detach().double().cpu()
-    skipped = [one for part in parts for one in part.skipped]
+    skipped = [one for part in parts for one in part.taken.skipped]
     seen = settings.share(ranks.ranks) * len(parts)
     total_all, weight_all, skipped_all, seen_all = ranks.sums([total, weight, len(skipped), seen])
     if skipped:
@@ -178,15 +217,11 @@ def _step(training: _Training, parts: list[Loaded]) -> None:
 
 def _loss(training: _Training, part: Loaded) -> tuple[torch.Tensor, float | torch.Tensor]:
     """The loss of a part, not divided yet. A rank that could read nothing still takes part, with weight 0."""
-    batch, share = part.batch, 1.0
-    if batch is None:
-        if not training.last_batch:
-            first = part.skipped[0]
-            raise InputError(
-                f"none of the first {len(part.skipped)} records can be read; row {first.row}: {first.reason}"
-            )
-        batch, share = training.last_batch[0], 0.0
-    training.last_batch[:] = [batch]
+    taken = part.taken
+    if taken.batch is None:
+        first = "".join(f"; row {one.row}: {one.reason}" for one in taken.skipped[:1])
+        raise InputError(f"no record of a batch can be read, nor any that could stand in for them{first}")
+    share = 1.0 if taken.counts else 0.0
     device = training.ranks.device
     precision = resolve_precision(training.todo.settings.precision, device.type)
     with torch.autocast(
@@ -194,83 +229,55 @@ def _loss(training: _Training, part: Loaded) -> tuple[torch.Tensor, float | torc
         dtype=torch.bfloat16 if precision == "float32" else getattr(torch, precision),
         enabled=precision != "float32",
     ):
-        loss = training.task.loss(training.network, to_device(batch, device))
+        loss = training.task.loss(training.network, to_device(taken.batch, device))
     return loss.total * share, loss.weight * share
 
 
 def _update(training: _Training, weight: float) -> None:
     """One step of the optimiser, on gradients divided by the weight of all ranks' examples."""
-    settings, state = training.todo.settings, training.state
+    settings, state, ranks = training.todo.settings, training.state, training.ranks
     gradients = [parameter.grad for parameter in state.module.parameters() if parameter.grad is not None]
     state.scaler.unscale_(state.optimizer)
     if weight:
-        # Ranks' gradients come as their mean, and losses were not divided by anything yet.
-        torch._foreach_mul_(gradients, training.ranks.ranks / weight)
+        # Ranks' gradients come as their mean, and of losses that `_step` has divided by the share alone.
+        torch._foreach_mul_(gradients, ranks.ranks * settings.share(ranks.ranks) / weight)
     if settings.clip_norm:
         torch.nn.utils.clip_grad_norm_(state.module.parameters(), settings.clip_norm)
+    scale = state.scaler.get_scale()
     state.scaler.step(state.optimizer)
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
+    if state.scaler.get_scale() < scale:  # float16 overflowed, and nothing was learned
+        return
     state.schedule.step()
     if state.average is not None:
         state.average.update_parameters(state.module)
 
 
 def _check_budget(training: _Training, rows: int) -> None:
-    state, allowed = training.state, training.todo.settings.max_error_rate * rows
+    state, rate = training.state, training.todo.settings.max_error_rate
+    allowed = rate * rows
     if state.skipped > allowed:
         raise BudgetError(
             f"{state.skipped:,} of the first {state.seen:,} records cannot be read, more than the {allowed:,.0f} that "
-            f"max_error_rate={training.todo.settings.max_error_rate} allows; the first ones stand in "
-            f"{training.todo.folder}/skipped-*.jsonl"
+            f"max_error_rate={rate} allows; the first ones stand in {training.todo.folder}/skipped-*.jsonl"
         )
 
 
 def _end_epoch(training: _Training) -> None:
     state, todo = training.state, training.todo
     epoch = state.position.epoch - 1
-    metrics = _validate(training)
+    metrics: dict[str, float] = {}
+    if training.validation is not None:
+        metrics = validate(state.evaluated, training.validation, training.task, todo.settings, training.ranks)
     training.journal.note("epoch", epoch=epoch, step=state.step, skipped=state.skipped, **metrics)
     state.seen = state.skipped = 0
     if metrics and state.judge(metrics, todo.settings.monitor, epoch) and training.ranks.first:
-        _keep_weights(todo.folder / "best.safetensors", state.evaluated)
+        _keep_weights(_best(todo, epoch), state.evaluated)
 
 
-def _validate(training: _Training) -> dict[str, float]:
-    """The metrics over the validation rows, each counted once; empty without such rows."""
-    todo, ranks, task = training.todo, training.ranks, training.task
-    if todo.validation is None:
-        return {}
-    network = training.state.evaluated.eval()
-    batches = validation_batches(
-        Shards.open(todo.validation).rows(task.columns),
-        task,
-        batch_size=todo.settings.share(ranks.ranks),
-        rank=ranks.rank,
-        ranks=ranks.ranks,
-        workers=todo.settings.loader_workers,
-    )
-    found = []
-    with inference(network, ranks.device.type, todo.settings.precision):
-        for batch, skipped in batches:
-            sums = {"__skipped": float(len(skipped)), "__loss": 0.0, "__weight": 0.0}
-            if batch is not None:
-                batch = to_device(batch, ranks.device)
-                loss = task.loss(network, batch)
-                sums |= {"__loss": float(loss.total), "__weight": float(loss.weight), **task.measure(network, batch)}
-            found.append(sums)
-    sums = _over_ranks(added(found), ranks)
-    metrics = dict(task.metrics({name: value for name, value in sums.items() if not name.startswith("__")}))
-    return {"loss": sums["__loss"] / sums["__weight"] if sums["__weight"] else float("nan"), **metrics}
-
-
-def _over_ranks(sums: dict[str, float], ranks: Ranks) -> dict[str, float]:
-    """Sums by name over all ranks; a rank without rows has no names yet."""
-    if ranks.ranks == 1:
-        return sums
-    every: list[Any] = [None] * ranks.ranks
-    torch.distributed.all_gather_object(every, sums)
-    return added(every)
+def _best(todo: Run, epoch: int) -> Path:
+    return todo.folder / f"best-{epoch:06d}.safetensors"
 
 
 def _save(training: _Training) -> None:
@@ -278,14 +285,20 @@ def _save(training: _Training) -> None:
         return
     began = time.monotonic()
     state, todo = training.state, training.todo
-    snapshot.save(todo.snapshots, state.step, state.to_dict(), keep=todo.settings.keep_snapshots)
+    if not todo.is_current():
+        raise SetupError(f"another launch of the training in {todo.folder} has begun; this one leaves it alone")
+    keep = todo.settings.keep_snapshots
+    snapshot.save(todo.snapshots, state.step, state.to_dict(), keep=keep)
+    if state.best is not None:  # of the best epochs, those that the snapshots know
+        known = sorted(file for file in todo.folder.glob("best-*") if file <= _best(todo, state.best_epoch))
+        for file in set(todo.folder.glob("best-*")) - set(known[-keep:]):
+            file.unlink(missing_ok=True)
     training.journal.note("snapshot", step=state.step, seconds=time.monotonic() - began)
 
 
 def _finish(training: _Training) -> dict[str, Any]:
-    """Keeps the weights of the best epoch, or of the last one where nothing was validated."""
+    """Keeps the weights of the best epoch, or of the last one where none was found better than another."""
     todo, state, ranks = training.todo, training.state, training.ranks
-    best = todo.folder / "best.safetensors"
     result = {
         "steps": state.step,
         "epochs": state.position.epoch,
@@ -297,15 +310,20 @@ def _finish(training: _Training) -> dict[str, Any]:
         if state.best is None:
             _keep_weights(todo.folder / WEIGHTS, state.evaluated)
         else:
-            (todo.folder / WEIGHTS).write_bytes(best.read_bytes())
+            beside = todo.folder / f".{WEIGHTS}.new"
+            shutil.copyfile(_best(todo, state.best_epoch), beside)
+            beside.replace(todo.folder / WEIGHTS)
         todo.keep_result(result)
+        for file in todo.folder.glob("best-*"):
+            file.unlink(missing_ok=True)
     ranks.wait()
     return result
 
 
 def _keep_weights(file: Path, module: torch.nn.Module) -> None:
     beside = file.with_name(f".{file.name}-{uuid.uuid4().hex[:8]}")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}, beside)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    save_file(snapshot.apart(tensors), beside)
     beside.replace(file)
 
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
+import time
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brightspark.core.errors import BrightsparkError, InputError, one_line
+from brightspark.core.errors import BrightsparkError, InputError, StorageError, one_line
 from brightspark.core.loader import Skipped
+from brightspark.core.shards import Shards
 from brightspark.core.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from brightspark.core.task import Task
+
+_log = logging.getLogger(__name__)
+
+# What another launch would raise again: our own, and mistakes in a task's code.
+FINAL = (
+    BrightsparkError, ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, SyntaxError,
+    TypeError, ValueError, NotImplementedError,
+)  # fmt: skip
 
 TODO, RESULT, WEIGHTS, METRICS = "run.json", "result.json", "weights.safetensors", "metrics.jsonl"
 
@@ -40,6 +51,12 @@ class Run:
 
     settings: TrainingSettings
 
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """What `write` found staged at those paths: other rows would make it another training."""
+
+    launch: str = ""
+    """Names the launch that may write; a rank of an earlier one that still lives stops when it sees another."""
+
     @classmethod
     def open(cls, folder: Path) -> Run:
         """Raises InputError where there is no `run.json`, or a damaged one."""
@@ -50,12 +67,34 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{file} is no training that can be run: {error!r}") from error
 
-    def write(self) -> None:
-        """Writes `run.json`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        said = {**asdict(self), "facts": dict(self.facts)}
+    def write(self) -> Run:
+        """Writes `run.json`, and returns what stands in it.
+
+        Raises InputError where nothing is staged at one of the paths, StorageError where it cannot be written.
+        """
+        paths = [path for path in (self.training, self.validation) if path is not None]
+        written = replace(self, digests={path: Shards.open(path).manifest.digest for path in paths})
+        said = {**asdict(written), "facts": dict(self.facts)}
         del said["folder"]
-        _write(self.folder / TODO, json.dumps(said, indent=1))
+        try:
+            _write(self.folder / TODO, json.dumps(said, indent=1))
+        except OSError as error:
+            raise StorageError(f"the run's folder {self.folder} cannot be written: {one_line(error)}") from error
+        return written
+
+    def staged(self, path: str) -> Shards:
+        """What is staged at one of the run's paths; raises InputError where it is not what it was."""
+        shards = Shards.open(path)
+        if shards.manifest.digest != self.digests.get(path):
+            raise InputError(
+                f"{path} holds other rows than when the training in {self.folder} began: name another folder, or "
+                "delete this one"
+            )
+        return shards
+
+    def is_current(self) -> bool:
+        """Whether no other launch of this training has begun."""
+        return Run.open(self.folder).launch == self.launch
 
     def task(self) -> Task:
         """The task that the builder makes of the facts."""
@@ -69,23 +108,28 @@ class Run:
         return self.folder / "snapshots"
 
     def keep_error(self, rank: int, error: BaseException) -> None:
-        """Puts what a rank raised where the driver finds it."""
+        """Puts what a rank raised where the driver finds it; a disk that is full keeps it from that, and no more."""
         said = {
+            "time": time.time(),
             "rank": rank,
             "error": one_line(error, limit=2_000),
-            "ours": isinstance(error, BrightsparkError),
+            "final": isinstance(error, FINAL),
+            "consequence": _follows(error),
             "traceback": "".join(traceback.format_exception(error)),
         }
-        _write(self.folder / "errors" / f"rank-{rank}.json", json.dumps(said, indent=1))
+        try:
+            _write(self._errors / f"rank-{rank}.json", json.dumps(said, indent=1))
+        except OSError as failed:
+            _log.warning("rank %d cannot write down its error: %s", rank, one_line(failed))
 
     def errors(self) -> list[dict[str, Any]]:
-        """What ranks raised in the last launch."""
-        return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(self.folder.glob("errors/rank-*.json"))]
+        """What ranks of this launch raised, the first one first."""
+        found = [json.loads(file.read_text(encoding="utf-8")) for file in self._errors.glob("rank-*.json")]
+        return sorted(found, key=lambda said: float(said["time"]))
 
-    def forget_errors(self) -> None:
-        """Before another launch."""
-        for file in self.folder.glob("errors/rank-*.json"):
-            file.unlink()
+    @property
+    def _errors(self) -> Path:
+        return self.folder / "errors" / self.launch
 
     def result(self) -> dict[str, Any] | None:
         """What `result.json` holds; None while the training has not ended."""
@@ -102,6 +146,12 @@ class Run:
     def keep_result(self, result: Mapping[str, Any]) -> None:
         """Writes `result.json`: who sees it knows that the training has ended."""
         _write(self.folder / RESULT, json.dumps(result, indent=1))
+
+
+def _follows(error: BaseException) -> bool:
+    """Whether an error is what another rank's end looks like from here."""
+    words = ("closed by peer", "connection reset", "gloo", "nccl", "broken pipe", "socket", "timed out waiting")
+    return isinstance(error, RuntimeError | OSError) and any(word in str(error).lower() for word in words)
 
 
 def _write(file: Path, text: str) -> None:

@@ -29,15 +29,21 @@ def save(folder: Path, step: int, state: Mapping[str, Any], *, keep: int) -> Pat
     """Writes `state` (nested mappings and lists of tensors, numbers, strings) as the snapshot of a step.
 
     It is written beside and renamed, so that a reader finds all of it or nothing; of the older ones `keep - 1` stay.
-    Raises StorageError where it cannot be written; the earlier snapshots are as they were then.
+    Raises StorageError where it cannot be written, or where `folder` (see `prepare`) has vanished; the earlier
+    snapshots are as they were then.
     """
     target = folder / f"step-{step:010d}"
     beside = folder / f".{target.name}-{uuid.uuid4().hex[:8]}"
     tensors: dict[str, torch.Tensor] = {}
     rest = {"format_version": FORMAT_VERSION, "step": step, "state": _without_tensors(state, "", tensors)}
+    if not folder.is_dir():
+        raise StorageError(
+            f"{folder} has vanished, with all snapshots of this training: was it deleted, or its disk unmounted? "
+            "Where it comes back, training can go on from there"
+        )
     try:
-        beside.mkdir(parents=True)
-        save_file(_apart(tensors), beside / TENSORS)
+        beside.mkdir()
+        save_file(apart(tensors), beside / TENSORS)
         (beside / REST).write_text(json.dumps(rest), encoding="utf-8")
         for name in (TENSORS, REST):
             _to_disk(beside / name)
@@ -50,9 +56,18 @@ def save(folder: Path, step: int, state: Mapping[str, Any], *, keep: int) -> Pat
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    for old in _snapshots(folder)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+    found = _snapshots(folder)
+    place = found.index(target)
+    for other in found[:place] + found[place + keep :]:  # newer ones are damaged, or were passed over for this one
+        shutil.rmtree(other, ignore_errors=True)
     return target
+
+
+def prepare(folder: Path) -> None:
+    """Makes the folder of a training's snapshots, and clears away what a process left that was killed writing one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for half in folder.glob(".step-*"):
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def newest(folder: Path) -> Path | None:
@@ -119,7 +134,7 @@ def _without_tensors(value: Any, path: str, tensors: dict[str, torch.Tensor]) ->
     raise TypeError(f"{path} is a {type(value).__name__}, which a snapshot cannot hold")
 
 
-def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors, each with memory of its own: tied weights share theirs, which the format refuses."""
     seen: set[int] = set()
     apart = {}

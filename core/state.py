@@ -103,7 +103,9 @@ class State:
         if monitor not in metrics:
             raise InputError(f"monitor={monitor!r} is no metric of this task; {did_you_mean(monitor, metrics)}")
         value = metrics[monitor]
-        better = self.best is None or (value < self.best if monitor == "loss" else value > self.best)
+        better = value == value and (  # NaN is never the best
+            self.best is None or (value < self.best if monitor == "loss" else value > self.best)
+        )
         if better:
             self.best, self.best_epoch = value, epoch
         return better

@@ -46,6 +46,7 @@ class TrainingSettings:
     snapshot_steps: Annotated[int | None, "steps between two snapshots"] = None
     snapshot_minutes: Annotated[float | None, "minutes between two snapshots"] = 10.0
     keep_snapshots: Annotated[int, "snapshots that are kept"] = 2
+    tensorboard: Annotated[bool, "also write TensorBoard's event files, into the run's folder"] = False
     max_restarts: Annotated[int, "how often training is launched again after a rank died"] = 3
 
     def __post_init__(self) -> None:
@@ -55,7 +56,7 @@ class TrainingSettings:
         for name in ("epochs", "batch_size", "accumulate", "ranks", "keep_snapshots"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("weight_decay", "momentum", "loader_workers", "max_restarts"):
+        for name in ("weight_decay", "momentum", "loader_workers", "max_restarts", "seed"):
             if getattr(self, name) < 0:
                 raise SettingError(f"{name}={getattr(self, name)} must not be negative")
         for name in ("learning_rate", "layer_decay"):

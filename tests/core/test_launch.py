@@ -1,19 +1,13 @@
-"""Training through Spark: ranks that start together, die, and are started again."""
+"""Training through Spark: ranks that start together, are followed, and fail with their own words."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from brightspark.core.errors import InputError, ModelError, SetupError
 from brightspark.core.launch import train
@@ -58,21 +52,6 @@ def undisturbed(
     return folder, lines
 
 
-def kill_rank(rank: int, folder: Path) -> None:
-    """Kills the process that trains in `folder` as that rank, not those that load its records."""
-    for process in Path("/proc").iterdir():
-        try:
-            words = (process / "environ").read_bytes().split(b"\0")
-            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-            above = (Path("/proc") / parent / "cmdline").read_bytes()
-        except (OSError, IndexError):
-            continue
-        if f"RANK={rank}".encode() in words and b"LOCAL_RANK=0" in words and b"torch.distributed.run" in above:
-            os.kill(int(process.name), signal.SIGKILL)
-            return
-    raise AssertionError(f"there is no rank {rank}")
-
-
 @pytest.mark.slow
 def test_the_driver_is_told_how_it_goes(undisturbed: tuple[Path, list[Any]]) -> None:
     folder, lines = undisturbed
@@ -88,27 +67,6 @@ def test_the_driver_is_told_how_it_goes(undisturbed: tuple[Path, list[Any]]) -> 
 
 
 @pytest.mark.slow
-def test_a_rank_that_is_killed_is_started_again_and_changes_no_bit(
-    spark: SparkSession, staged: tuple[str, str], undisturbed: tuple[Path, list[Any]], tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
-    step = int(np.random.default_rng(time.time_ns()).integers(3, 25))
-    logging.getLogger(__name__).warning("rank 1 is killed after the snapshot that follows step %d", step)
-    killed: list[float] = []
-
-    def kill_once(line: Mapping[str, Any]) -> None:
-        if line["kind"] == "snapshot" and line["step"] >= step and not killed:
-            kill_rank(1, tmp_path)
-            killed.append(time.monotonic())
-
-    train(spark, planned(tmp_path, staged, {"seconds": 0.02}), say=kill_once)
-    assert killed
-    assert "launching again (1 of 3): rank 1 died without a word" in caplog.text
-    wanted, found = (load_file(folder / "weights.safetensors") for folder in (undisturbed[0], tmp_path))
-    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
-
-
-@pytest.mark.slow
 def test_what_a_rank_raises_for_good_is_told_with_its_own_words(
     spark: SparkSession, staged: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -117,6 +75,27 @@ def test_what_a_rank_raises_for_good_is_told_with_its_own_words(
         ModelError, match=r"(?s)the training failed: rank \d: Traceback.*BudgetError: .* cannot be read"
     ):
         train(spark, planned(tmp_path / "run", broken))
+
+
+@pytest.mark.slow
+def test_what_one_rank_alone_raises_is_told_at_once(
+    spark: SparkSession, staged: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not what the other one makes of its end, and not after three more launches."""
+    with pytest.raises(ModelError, match=r"(?s)the training failed: rank 1: Traceback.*this rank cannot go on"):
+        train(spark, planned(tmp_path, staged, {"fails_on_rank": 1}))
+    assert "launching again" not in caplog.text
+
+
+def test_the_same_call_goes_on_whatever_json_makes_of_it(staged: tuple[str, str], tmp_path: Path) -> None:
+    facts = {"labels": ("a", "b"), "names": {1: "one"}}
+    todo = planned(tmp_path, staged, facts, ranks=1, loader_workers=0, epochs=1)
+    assert train(None, todo) == train(None, todo)
+
+
+def test_a_folder_that_is_no_path_is_refused(staged: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="must be a path: snapshots are renamed in it"):
+        train(None, planned(Path("s3://bucket/run"), staged, ranks=1))
 
 
 @pytest.mark.slow

@@ -43,19 +43,30 @@ def write_rows(folder: Path, rows: int, *, shards: int = 3, broken: Sequence[int
 
 
 def build(facts: Mapping[str, Any]) -> Task:
-    """A task over `write_rows`; `facts` may ask it to write down the order, to be slow, or to leave out the norm."""
+    """A task over `write_rows`; `facts` may ask it to write down the order, to be slow, to leave out the norm…"""
     layers: list[nn.Module] = [nn.Linear(WIDTH, 16)]
     layers += [] if facts.get("plain") else [nn.BatchNorm1d(16), nn.Dropout(0.3)]
     layers += [nn.ReLU(), nn.Linear(16, CLASSES)]
+    module = nn.Sequential(*layers)
+    if "ballast" in facts:  # bytes that make a snapshot take its time
+        module.register_parameter("ballast", nn.Parameter(torch.zeros(facts["ballast"] // 4), requires_grad=False))
+    if facts.get("tied"):  # two names for one tensor, as language models have them
+        module.register_parameter("again", module[-1].weight)
+    if os.environ.get("RANK") == str(facts.get("fails_on_rank")):
+        raise KeyError("this rank cannot go on")
+    one = _Example(**{name: facts[name] for name in ("log", "seconds", "noise", "die_at") if name in facts})
+    reading: dict[str, Any] = {"batch": batch} if facts.get("at_once") else {"example": one, "collate": collate}
+    if facts.get("uneven"):
+        reading["collate"] = collate_uneven
     return Task(
-        module=nn.Sequential(*layers),
+        module=module,
         columns=("id", "values", "label"),
-        example=_Example(**{name: facts[name] for name in ("log", "seconds", "noise", "die_at") if name in facts}),
-        collate=collate,
+        **reading,
         loss=loss,
         measure=measure,
         metrics=lambda sums: {"accuracy": sums["hits"] / sums["rows"]},
-        depth=lambda name: int(name.partition(".")[0]),
+        depth=lambda name: int(name.partition(".")[0]) if "." in name else 0,
+        frozen=lambda name: name == "ballast",
     )
 
 
@@ -83,6 +94,19 @@ class _Example:
 def collate(examples: Sequence[tuple[torch.Tensor, int, int]]) -> dict[str, torch.Tensor]:
     values, labels, ids = zip(*examples, strict=True)
     return {"values": torch.stack(values), "label": torch.tensor(labels), "id": torch.tensor(ids)}
+
+
+def collate_uneven(examples: Sequence[tuple[torch.Tensor, int, int]]) -> torch.Tensor:
+    return torch.stack([torch.zeros(number + 1) for number in range(len(examples))])
+
+
+def batch(table: pa.Table, training: bool) -> dict[str, torch.Tensor]:
+    """The same at once, without noise."""
+    label = table["label"].to_numpy()
+    if (label == BROKEN).any():
+        raise ValueError("a record is broken")
+    values = torch.tensor(np.stack(table["values"].to_numpy()), dtype=torch.float32)
+    return {"values": values, "label": torch.tensor(label), "id": torch.tensor(table["id"].to_numpy())}
 
 
 def loss(module: nn.Module, batch: Batch) -> Loss:
