@@ -18,7 +18,7 @@ help: ## List the targets
 demo: $(READY) ## Run the main job on real data and write report/index.html
 	$(BIN)/brightspark demo --out report
 
-test: $(READY) ## Run all tests, on classic Spark and on Spark Connect
+test: $(READY) ## Run the tests, on classic Spark and on Spark Connect (make test-kill has more)
 	$(BIN)/pytest -m "not kill"
 	$(BIN)/pytest -m "not kill" --spark connect
 
@@ -26,7 +26,7 @@ test-fast: $(READY) ## Run the tests that take seconds each
 	$(BIN)/pytest -m "not slow and not kill"
 
 test-kill: $(READY) ## Kill every part of a training at many moments (takes long)
-	$(BIN)/pytest tests/core/test_deaths.py tests/core/test_launch.py tests/core/test_loop.py
+	$(BIN)/pytest tests/core/test_deaths.py tests/core/test_loop.py
 
 check: $(READY) ## Lint, check types, and import from the built wheel in an empty folder
 	$(BIN)/ruff check .
