@@ -65,9 +65,7 @@ class TestLocalFolders:
         assert_plain(model, network)
         assert_plain(model, tmp_path / "artifact")  # timm opens it without us
 
-    def test_an_artifact_at_home_is_one(
-        self, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_artifact_at_home_is_one(self, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """With its settings, and its files checked."""
         monkeypatch.setenv("HOME", str(tmp_path))
         ImageClassifierModel.pretrained(str(network), top_k=2).save(str(tmp_path / "models" / "ct"))
