@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 SHARED = 4  # rows for each record batch touched, above which they are gathered batch by batch
+LARGE_ROW = 1024  # bytes, above which a copy costs more than a pointer
 
 
 class MappedRows:
@@ -19,6 +20,7 @@ class MappedRows:
         self.columns = list(columns)
         self._batches = [batch for file in files for batch in _batches(file, self.columns)]
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        self._large = sum(batch.nbytes for batch in self._batches) > LARGE_ROW * len(self)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -32,17 +34,17 @@ class MappedRows:
             raise IndexError(f"there are rows 0 to {len(self) - 1}, not {wanted.min()} to {wanted.max()}")
         homes = np.searchsorted(self._starts, wanted, side="right") - 1
         places = wanted - self._starts[homes]
-        if len(np.unique(homes)) * SHARED > len(wanted):
+        if self._large or len(np.unique(homes)) * SHARED > len(wanted):
             return self._pointed_at(homes, places)
         return self._gathered(homes, places)
 
     def _pointed_at(self, homes: NDArray[np.int64], places: NDArray[np.int64]) -> pa.Table:
-        """Each row where it lies, without a copy: for few rows, far apart, and large as a rule."""
+        """Each row where it lies, without a copy: for large rows, and for few that lie far apart."""
         pairs = zip(homes.tolist(), places.tolist(), strict=True)
         return pa.Table.from_batches([self._batches[home].slice(place, 1) for home, place in pairs])
 
     def _gathered(self, homes: NDArray[np.int64], places: NDArray[np.int64]) -> pa.Table:
-        """One copy from each batch, then into order: for many rows, small as a rule."""
+        """One copy from each batch, then into order: for many small rows."""
         order = np.argsort(homes, kind="stable")
         touched, firsts = np.unique(homes[order], return_index=True)
         parts = np.split(places[order], firsts[1:])

@@ -18,8 +18,8 @@ from brightspark.core.mapped import MappedRows
 from brightspark.core.order import Indices
 from brightspark.core.storage import Storage
 
-BATCH_BYTES = 8 << 20  # of a record batch in the node's copy, about
-BATCH_ROWS = 1 << 16  # at most
+BATCH_BYTES = 64 << 20  # of a record batch in the node's copy, about
+BATCH_ROWS = 1 << 20  # at most
 
 
 class Shards:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import apart
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -36,8 +37,10 @@ def measure(rounds: int) -> dict[str, Any]:
 
 def make_batch(rows: pa.Table, training: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Values as float32, rows × columns, and labels."""
-    columns = [torch.from_numpy(rows[f"x{number}"].to_numpy()) for number in range(data.NUMBERS)]
-    return torch.stack(columns, dim=1).float(), torch.from_numpy(rows["label"].to_numpy())
+    values = np.stack(
+        [rows[f"x{number}"].to_numpy() for number in range(data.NUMBERS)], axis=1, dtype=np.float32, casting="same_kind"
+    )
+    return torch.from_numpy(values), torch.tensor(rows["label"].to_numpy())
 
 
 def make_example(row: dict[str, Any], training: bool) -> tuple[torch.Tensor, int]:
@@ -64,7 +67,7 @@ def ours(folder: str, at_once: bool) -> float:
         shards.rows(columns), task, order=Order(rows=rows), position=Position(), epochs=1, batch_size=BATCH,
         workers=WORKERS,
     )  # fmt: skip
-    return _rate(loaded.batch[1] for loaded in batches)
+    return _rate(loaded.taken.batch[1] for loaded in batches)
 
 
 def _no_loss(module: torch.nn.Module, batch: Any) -> Any:

@@ -62,7 +62,7 @@ def epoch(folder: str, windows: int | None) -> dict[str, float]:
         if one.after.epoch == 1 and not began:
             began = time.perf_counter()
         elif began:
-            seen += len(one.batch)
+            seen += len(one.taken.batch)
         if step % 20 == 0:
             memory = max(memory, private_mib())
             disk = max(disk, sum(file.stat().st_size for file in place.glob("*.arrow")) / 2**20)

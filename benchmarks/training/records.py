@@ -87,7 +87,7 @@ def ours(folder: str) -> float:
     loaded = training_batches(
         rows, task, order=Order(rows=len(rows)), position=Position(), epochs=1, batch_size=BATCH, workers=WORKERS
     )
-    return _rate(one.batch for one in loaded)
+    return _rate(one.taken.batch for one in loaded)
 
 
 def collate(records: list[dict[str, Any]]) -> torch.Tensor:
