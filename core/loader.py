@@ -25,6 +25,7 @@ from brightspark.core.task import Batch, Example, Task
 from brightspark.core.windows import Windows
 
 PREFETCH = 2  # batches that each loader process keeps ready
+BLOCK_ROWS = 1 << 14  # that are read in one go where a batch is made at once: a batch alone is too little work
 STAND_INS = 1000  # rows that are tried in place of a batch that cannot be read
 
 
@@ -74,21 +75,29 @@ class Batches(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitems__(self, keys: Keys) -> Taken:
-        """One batch: what torch calls for whatever its batch sampler gives."""
-        batch, skipped = self._made(keys)
+    def __getitems__(self, block: Sequence[Keys]) -> list[Taken]:
+        """Some batches of one epoch: what torch calls for whatever its batch sampler gives."""
+        table = self.rows.table(block[0].epoch, np.concatenate([keys.rows for keys in block]))
+        taken, start = [], 0
+        for keys in block:
+            taken.append(self._taken(keys, table.slice(start, len(keys.rows))))
+            start += len(keys.rows)
+        return taken
+
+    def _taken(self, keys: Keys, table: pa.Table) -> Taken:
+        batch, skipped = self._made(keys, table)
         if batch is not None or not self.training:
             return Taken(batch, skipped)
         first = int(keys.rows[0])
         for further in range(1, min(STAND_INS, len(self))):
             row = (first + further) % len(self)  # as often as there are rows: batch norms refuse a single one
-            batch, _ = self._made(Keys(keys.epoch, np.full(len(keys.rows), row), 0))
+            rows = np.full(len(keys.rows), row)
+            batch, _ = self._made(Keys(keys.epoch, rows, 0), self.rows.table(keys.epoch, rows))
             if batch is not None:
                 return Taken(batch, skipped, counts=False)
         return Taken(None, skipped, counts=False)
 
-    def _made(self, keys: Keys) -> tuple[Batch | None, list[Skipped]]:
-        table = self.rows.table(keys.epoch, keys.rows)
+    def _made(self, keys: Keys, table: pa.Table) -> tuple[Batch | None, list[Skipped]]:
         return self._at_once(keys, table) if self.batch is not None else self._one_by_one(keys, table)
 
     def _one_by_one(self, keys: Keys, table: pa.Table) -> tuple[Batch | None, list[Skipped]]:
@@ -157,8 +166,10 @@ def training_batches(
             yield Keys(before.epoch, rows, left)
             before = after
 
-    for taken in _watched(_loader(batches, keys(), workers, pin_memory)):
-        yield Loaded(taken, afterwards.popleft())
+    blocks = _blocks(keys(), _block_size(task, batch_size))
+    for block in _watched(_loader(batches, blocks, workers, pin_memory)):
+        for taken in block:
+            yield Loaded(taken, afterwards.popleft())
 
 
 def validation_batches(
@@ -175,7 +186,9 @@ def validation_batches(
     batches = Batches(rows, task, seed=0, training=False)
     mine = np.arange(rank, len(rows), ranks)
     keys = [Keys(0, mine[start : start + batch_size], len(mine)) for start in range(0, len(mine), batch_size)]
-    yield from _watched(_loader(batches, keys, workers, pin_memory))
+    blocks = _blocks(keys, _block_size(task, batch_size))
+    for block in _watched(_loader(batches, blocks, workers, pin_memory)):
+        yield from block
 
 
 def seed_everything(*numbers: int) -> None:
@@ -198,11 +211,28 @@ def _steps(order: Order, position: Position, epochs: int, share: dict[str, int])
         position = Position(epoch=position.epoch + 1)
 
 
-def _loader(batches: Batches, keys: Iterable[Keys], workers: int, pin_memory: bool) -> DataLoader[Any]:
+def _block_size(task: Task, batch_size: int) -> int:
+    """Batches that are read in one go."""
+    return 1 if task.batch is None else max(1, BLOCK_ROWS // batch_size)
+
+
+def _blocks(keys: Iterable[Keys], size: int) -> Iterator[list[Keys]]:
+    """Keys in blocks, each of one epoch."""
+    block: list[Keys] = []
+    for one in keys:
+        if block and (len(block) == size or block[0].epoch != one.epoch):
+            yield block
+            block = []
+        block.append(one)
+    if block:
+        yield block
+
+
+def _loader(batches: Batches, blocks: Iterable[list[Keys]], workers: int, pin_memory: bool) -> DataLoader[Any]:
     return DataLoader(
         batches,
-        batch_sampler=keys,  # type: ignore[arg-type] # any iterable will do
-        collate_fn=_as_it_is,  # type: ignore[arg-type] # torch expects a list, and passes on what it gets
+        batch_sampler=blocks, # any iterable will do
+        collate_fn=_as_it_is, # torch expects a list, and passes on what it gets
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
         multiprocessing_context=_fresh_processes(batches) if workers else None,
@@ -265,5 +295,5 @@ def _without_main() -> Iterator[None]:
         main.__dict__.update(kept)
 
 
-def _as_it_is(taken: Taken) -> Taken:
-    return taken
+def _as_it_is(block: list[Taken]) -> list[Taken]:
+    return block
