@@ -231,8 +231,8 @@ def _blocks(keys: Iterable[Keys], size: int) -> Iterator[list[Keys]]:
 def _loader(batches: Batches, blocks: Iterable[list[Keys]], workers: int, pin_memory: bool) -> DataLoader[Any]:
     return DataLoader(
         batches,
-        batch_sampler=blocks, # any iterable will do
-        collate_fn=_as_it_is, # torch expects a list, and passes on what it gets
+        batch_sampler=blocks,  # any iterable will do
+        collate_fn=_as_it_is,  # torch expects a list, and passes on what it gets
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
         multiprocessing_context=_fresh_processes(batches) if workers else None,
