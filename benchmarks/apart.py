@@ -19,11 +19,12 @@ def call(target: str, *, environment: Mapping[str, str] | None = None, **setting
     """What `module:function` returns for the settings, called in a fresh process; all of it must be JSON."""
     with tempfile.TemporaryDirectory(prefix="brightspark-bench-") as folder:
         out = Path(folder, "out.json")
-        path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
+        given = {**os.environ, **(environment or {})}
+        path = os.pathsep.join(filter(None, [str(HERE), given.get("PYTHONPATH", "")]))
         subprocess.run(
             [sys.executable, str(HERE / "apart.py"), target, json.dumps(settings), str(out)],
             check=True,
-            env={**os.environ, **(environment or {}), "PYTHONPATH": path},
+            env={**given, "PYTHONPATH": path},
         )
         return json.loads(out.read_text())
 

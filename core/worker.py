@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import os
@@ -19,13 +18,11 @@ import pyarrow as pa
 from brightspark.core import cache
 from brightspark.core.artifact import Artifact
 from brightspark.core.errors import SetupError
+from brightspark.core.memory import keep_freed_memory
 from brightspark.core.predictor import Limits, Outcome, Predictor
 from brightspark.core.score import Scorer
 from brightspark.core.settings import ScoringSettings
 from brightspark.core.stats import Stats
-
-KEPT_BLOCK_BYTES = 256 << 20
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 MODELS_HELD = 2  # loaded models that a worker process keeps: the one in use, and one of another stage
 
@@ -119,12 +116,7 @@ def _settle_memory() -> None:
     # PySpark collects garbage after every task, and would walk all that torch has imported: 0.2 s each time.
     gc.collect()
     gc.freeze()
-    # glibc gives each freed block of a network's size back to the kernel, which clears its pages again for the next
-    # batch: a fifth of the time of a small network. Blocks and free space beyond these bounds are still given back.
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, KEPT_BLOCK_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, 2 * KEPT_BLOCK_BYTES)
+    keep_freed_memory()
 
 
 def local_folder(artifact: Artifact) -> Path:
