@@ -25,13 +25,13 @@ from training import ddp, feed, growth, records, recovery, staging
 
 RESULT = Path(__file__).parent / "results" / "train.json"
 PARTS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {  # and its rounds
-    "feed": (feed.measure, 5),
-    "records": (records.measure, 5),
-    "staging": (staging.measure, 7),
+    "feed": (feed.measure, 3),
+    "records": (records.measure, 3),
+    "staging": (staging.measure, 5),
     "ddp": (ddp.measure, 5),
     "snapshots": (ddp.measure_snapshots, 3),
     "recovery": (recovery.measure, 3),
-    "growth": (growth.measure, 3),
+    "growth": (growth.measure, 2),
 }
 
 

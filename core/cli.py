@@ -197,8 +197,8 @@ def progress(spark: SparkSession, what: str, *, quiet: bool = False) -> Iterator
             client.removeProgressHandler(follow)
 
 
-def write_answers(scored: DataFrame, observation: Observation, out: str, *, overwrite: bool, as_json: bool) -> None:
-    """Writes a table of answers, and prints what it took."""
+def write_answers(scored: DataFrame, observation: Observation, out: str, *, overwrite: bool, as_json: bool) -> int:
+    """Writes a table of answers, and prints what it took; the number of records."""
     from brightspark.core.publish import refuse_existing
 
     if not overwrite:
@@ -214,6 +214,7 @@ def write_answers(scored: DataFrame, observation: Observation, out: str, *, over
         title=f"{numbers['records']:,} records, {numbers['errors']:,} errors, {rate:,.1f} records/s",
         as_json=as_json,
     )
+    return int(numbers["records"])
 
 
 def show(numbers: Mapping[str, Any], *, title: str, as_json: bool) -> None:

@@ -29,6 +29,7 @@ from brightspark.core import snapshot
 from brightspark.core.errors import BudgetError, InputError, SettingError, SetupError
 from brightspark.core.journal import Journal
 from brightspark.core.loader import Loaded, seed_everything, training_batches
+from brightspark.core.memory import keep_freed_memory
 from brightspark.core.order import Order
 from brightspark.core.precision import resolve_precision
 from brightspark.core.ranks import Ranks, joined
@@ -51,9 +52,10 @@ def run(folder: str | Path) -> dict[str, Any]:
     ended = todo.result()
     if ended is not None:
         return ended
-    rank = 0
+    rank = int(os.environ.get("RANK", "0"))
+    if "RANK" in os.environ:  # a process of its own, which does nothing else
+        keep_freed_memory()
     try:
-        rank = int(os.environ.get("RANK", "0"))
         with joined(use_gpu=todo.settings.use_gpu) as ranks:
             return _train(todo, ranks)
     except BaseException as error:

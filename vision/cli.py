@@ -57,7 +57,7 @@ def score(
     found = read_images(spark, absolute(images), format=format)
     if quarantine is None:
         scored, observation = classifier.measure(found)
-        write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json)
+        _hint(write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json), images)
         return
     with progress(spark, f"scoring into {out}", quiet=as_json):
         done = publish(
@@ -72,6 +72,17 @@ def score(
         if as_json
         else f"{done.rows - done.errors:,} rows in {out}, {done.errors:,} in {quarantine}"
     )
+    _hint(done.rows, images)
+
+
+def _hint(rows: int, images: str) -> None:
+    """An empty folder is no error, but may be a folder of something else."""
+    if not rows:
+        typer.echo(
+            f"no image was found in {images}. Videos, and DICOM files without an ending, are listed by read_video and "
+            "read_dicom in Python",
+            err=True,
+        )
 
 
 @app.command()

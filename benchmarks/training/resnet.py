@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-SIZE, CLASSES, BATCH, EPOCHS, WORKERS, RANKS = 128, 10, 64, 4, 1, 2
+SIZE, CLASSES, BATCH, EPOCHS, WORKERS, RANKS = 128, 10, 64, 2, 1, 2
 RATE, DECAY, WARMUP = 1e-3, 0.05, 0.05
-FIRST = 10  # steps before the clock starts
+FIRST = 8  # steps before the clock starts
 
 
 def network() -> torch.nn.Module:

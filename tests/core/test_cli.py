@@ -147,9 +147,11 @@ def test_the_images_are_never_overwritten(
 
 def test_an_empty_folder_is_scored(spark: SparkSession, brightspark: Run, tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    code, said, _ = brightspark("vision", "score", tiny, tmp_path / "empty", "--out", tmp_path / "out", "--json")
+    code, said, hint = brightspark("vision", "score", tiny, tmp_path / "empty", "--out", tmp_path / "out", "--json")
     assert code == 0
     assert json.loads(said)["records"] == 0
+    assert f"no image was found in {tmp_path / 'empty'}" in hint
+    assert "read_video" in hint
     assert spark.read.parquet(str(tmp_path / "out")).count() == 0
 
 
