@@ -107,10 +107,10 @@ def _once(digest: str, fill: Callable[[Path], None], files: Mapping[str, str]) -
 
 
 @contextmanager
-def file_lock(target: Path) -> Iterator[None]:
+def file_lock(target: Path, *, wait: bool = True) -> Iterator[None]:
     """Holds the lock beside `target`, alone among processes; the kernel frees it when its process ends, however.
 
-    Raises StorageError where the folder cannot be written.
+    Raises StorageError where the folder cannot be written, BlockingIOError where another holds it and `wait` is off.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def file_lock(target: Path) -> Iterator[None]:
             f"the cache {target.parent} cannot be written ({error.strerror}); set {CACHE_VARIABLE} to one that you own"
         ) from error
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 

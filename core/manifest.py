@@ -50,6 +50,13 @@ class Manifest:
     """Each column's name and type, in Spark's words."""
     shards: tuple[Shard, ...]
 
+    @classmethod
+    def of(cls, path: str, raw: Mapping[str, Any]) -> Manifest:
+        """The same from JSON; raises KeyError or TypeError for another's."""
+        content = {name: value for name, value in raw.items() if name != "format_version"}
+        shards = tuple(Shard.of(shard) for shard in content.pop("shards"))
+        return cls(path=path, shards=shards, **content)
+
     @property
     def bytes(self) -> int:
         """On storage, compressed."""
@@ -103,8 +110,7 @@ def write_manifest(manifest: Manifest) -> None:
 
 def _manifest(path: str, where: str, raw: dict[str, Any]) -> Manifest:
     try:
-        shards = tuple(Shard.of(shard) for shard in raw.pop("shards"))
-        return Manifest(path=path, shards=shards, **raw)
+        return Manifest.of(path, raw)
     except (KeyError, TypeError) as error:
         raise InputError(f"{where} is damaged ({error!r}); stage the rows again") from error
 

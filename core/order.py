@@ -33,8 +33,8 @@ class Order:
     With `windows`, for data that no node's disk holds, an epoch permutes the row groups, cuts them into windows of at
     least so many rows, and permutes the rows of each window.
 
-    A last global batch that is not full is padded with the first rows of the same permutation, so that all ranks take
-    equally many steps of equal size: an epoch repeats at most `ranks * batch_size - 1` rows.
+    A last global batch that is not full is padded with the first rows of the same permutation (of its last window), so
+    that all ranks take equally many steps of equal size: an epoch repeats at most `ranks * batch_size - 1` rows.
     """
 
     rows: int
@@ -78,6 +78,13 @@ class Order:
             rows += self.groups[group]
         return windows
 
+    def _again(self, places: Indices, epoch: int) -> Indices:
+        """Which places fill up an epoch's last batch: those from its beginning, or from that of its last window."""
+        first = 0
+        if self.groups and places[-1] >= self.rows:
+            first = self.rows - sum(self.groups[group] for group in self.windows(epoch)[-1])
+        return first + places % (self.rows - first)
+
     def _shuffled(self, numbers: Indices, generator: np.random.Generator) -> Indices:
         if self.shuffle:
             generator.shuffle(numbers)
@@ -100,11 +107,12 @@ class Order:
         """
         whole = batch_size * ranks
         permutation = self.permutation(position.epoch)
+        epoch = position.epoch
         while position.consumed < self.rows:
             places = np.arange(position.consumed + rank, position.consumed + whole, ranks)
             position = replace(position, consumed=position.consumed + whole)
             if position.consumed >= self.rows:
                 position = Position(epoch=position.epoch + 1)
-            yield permutation[places % self.rows], position
+            yield permutation[np.where(places < self.rows, places, self._again(places, epoch))], position
             if position.consumed == 0:
                 return

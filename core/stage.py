@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, one_line
-from brightspark.core.listing import list_files
 from brightspark.core.manifest import Manifest, Shard, read_manifest, write_manifest
 from brightspark.core.remote import on_a_worker
-from brightspark.core.storage import Storage, absolute, remove_folder
+from brightspark.core.storage import Storage, absolute, list_folder, remove_folder
 from brightspark.core.transform import quoted
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+FOOTER_THREADS = 16  # that read them: on an object store each is a round trip or two
 ROW_GROUP_BYTES = 32 << 20  # what a reader holds at least
 _WRITING = {
     # Pictures and recordings do not shrink, and a row group's bound counts what is left after compression.
@@ -58,26 +57,16 @@ def stage(df: DataFrame, path: str, *, overwrite: bool = False) -> Manifest:
             "or stage with overwrite=True"
         )
     folder = f"data-{uuid.uuid4().hex[:12]}"
+    columns = {field.name: field.dataType.simpleString() for field in df.schema}
     try:
         rows, row_hash = _write(_storable(df), f"{path}/{folder}")
-        shards = _shards(spark, path, folder)
-        found = sum(shard.rows for shard in shards)
-        if found != rows:
-            raise InputError(f"{rows:,} rows were written to {path}, but {found:,} are there: does another job write?")
-        manifest = Manifest(
-            path=path,
-            rows=rows,
-            row_hash=row_hash,
-            columns={field.name: field.dataType.simpleString() for field in df.schema},
-            shards=shards,
-        )
-        on_a_worker(spark, partial(_finish, manifest))
+        said = on_a_worker(spark, partial(_finish, path, folder, columns, rows, row_hash))
     except BaseException:
         _forget(spark, f"{path}/{folder}")
         raise
     if before:
         _forget(spark, f"{path}/{before['folder']}")
-    return manifest
+    return Manifest.of(path, said)
 
 
 def _storable(df: DataFrame) -> DataFrame:
@@ -115,35 +104,6 @@ def _write(df: DataFrame, path: str) -> tuple[int, str]:
     return int(counted["rows"]), f"{int(counted['low']):024x}{int(counted['high']):024x}"
 
 
-def _shards(spark: SparkSession, path: str, folder: str) -> tuple[Shard, ...]:
-    """The shards in a folder, as their own footers say."""
-
-    def footers(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            described = [_described(file, folder) for file in batch.column(0).to_pylist()]
-            yield pa.RecordBatch.from_pydict({"shard": pa.array(described, pa.string())})
-
-    files = list_files(spark, f"{path}/{folder}", suffixes=(".parquet",)).select("path")
-    found = [Shard.of(json.loads(row["shard"])) for row in files.mapInArrow(footers, "shard string").collect()]
-    # An empty partition leaves an empty file.
-    return tuple(sorted((shard for shard in found if shard.rows), key=lambda shard: shard.name))
-
-
-def _described(file: str, folder: str) -> str:
-    with Storage().open(file, whole=False) as opened:
-        footer = pq.read_metadata(opened)
-        size = opened.seek(0, 2)
-    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-    shard = Shard(
-        name=f"{folder}/{file.rpartition('/')[2]}",
-        rows=footer.num_rows,
-        bytes=size,
-        raw_bytes=sum(group.total_byte_size for group in groups),
-        row_groups=tuple(group.num_rows for group in groups),
-    )
-    return json.dumps(asdict(shard))
-
-
 # What a worker does.
 
 
@@ -154,8 +114,35 @@ def _staged(path: str) -> dict[str, Any] | None:
     return {"rows": manifest.rows, "folder": manifest.shards[0].name.partition("/")[0]}
 
 
-def _finish(manifest: Manifest) -> None:
+def _finish(path: str, folder: str, columns: Mapping[str, str], rows: int, row_hash: str) -> dict[str, Any]:
+    """Writes the manifest of the shards in a folder, as their own footers describe them; its content."""
+    _, files = list_folder(Storage(), f"{path}/{folder}")
+    with ThreadPoolExecutor(FOOTER_THREADS) as pool:
+        described = list(pool.map(_described, [file.path for file in files if file.path.endswith(".parquet")]))
+    # An empty partition leaves an empty file.
+    shards = tuple(sorted((shard for shard in described if shard.rows), key=lambda shard: shard.name))
+    found = sum(shard.rows for shard in shards)
+    if found != rows:
+        raise InputError(f"{rows:,} rows were written to {path}, but {found:,} are there: does another job write?")
+    manifest = Manifest(path=path, rows=rows, row_hash=row_hash, columns=columns, shards=shards)
     write_manifest(manifest)
+    content: dict[str, Any] = json.loads(manifest.to_json())
+    return content
+
+
+def _described(file: str) -> Shard:
+    with Storage().open(file, whole=False) as opened:
+        footer = pq.read_metadata(opened)
+        size = opened.seek(0, 2)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    folder, name = file.rsplit("/", 2)[1:]
+    return Shard(
+        name=f"{folder}/{name}",
+        rows=footer.num_rows,
+        bytes=size,
+        raw_bytes=sum(group.total_byte_size for group in groups),
+        row_groups=tuple(group.num_rows for group in groups),
+    )
 
 
 def _forget(spark: SparkSession, folder: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
+import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -94,17 +96,19 @@ class Windows:
         """Makes the window's file, unless another process of this node has; its lock is held."""
         file = self._file(epoch, window)
         if not file.exists():
-            partial = file.with_name(f".{file.name}.partial")  # what a killed process left of it is overwritten
+            partial = file.with_name(f".{file.name}-{uuid.uuid4().hex[:8]}.partial")
             self.shards.copy_groups(self._layout(epoch).windows[window], self.columns, partial)
             partial.rename(file)
 
     def _forget(self, epoch: int, window: int) -> None:
         """Deletes what lies more than one window back; who has it mapped still reads it."""
-        oldest = self._file(epoch, max(0, window - 1)).name
-        for pattern in ("*.arrow", ".*.arrow.lock", ".*.arrow.partial"):
-            for file in self.folder.glob(pattern):
-                if file.name.lstrip(".") < oldest:
-                    file.unlink(missing_ok=True)
+        current = self._file(epoch, window).name
+        older = sorted(file.name for file in self.folder.glob("*.arrow") if file.name < current)
+        for name in older[:-1]:
+            with suppress(BlockingIOError), file_lock(self.folder / name, wait=False):  # else somebody needs it still
+                for left in (name, f".{name}*"):
+                    for file in self.folder.glob(left):
+                        file.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Deletes what lies on this node's disk, where the training has ended."""

@@ -92,9 +92,22 @@ def test_no_more_than_three_windows_are_on_the_disk(shards: Shards, own_cache: P
 def test_a_window_that_was_half_fetched_is_fetched_again(shards: Shards, own_cache: Path) -> None:
     first = Windows(shards, order(), ["id"], "one")
     first.folder.mkdir(parents=True)
-    (first.folder / ".000000-000000.arrow.partial").write_bytes(b"half")
-    row = order().permutation(0)[:1]
-    assert first.table(0, row)["id"].to_pylist() == row.tolist()
+    (first.folder / ".000000-000000.arrow-dead.partial").write_bytes(b"half")
+    permutation = order().permutation(0)
+    for row in permutation:
+        assert first.table(0, np.array([row]))["id"].to_pylist() == [row]
+    assert not list(first.folder.glob(".000000-000000*")), "it is left on the disk"
+
+
+def test_an_epoch_is_filled_up_from_its_last_window() -> None:
+    """From the first one it would have to be fetched again."""
+    last = order().windows(0)[-1]
+    starts = [sum(GROUPS[:group]) for group in range(len(GROUPS))]
+    rows = {row for group in last for row in range(starts[group], starts[group] + GROUPS[group])}
+    *_, (taken, after) = order().batches(Position(), batch_size=50)
+    assert after == Position(epoch=1)
+    assert ROWS % 50
+    assert set(taken[ROWS % 50 :].tolist()) <= rows
 
 
 def test_trainings_with_other_windows_share_no_files(shards: Shards) -> None:
