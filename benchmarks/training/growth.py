@@ -41,7 +41,6 @@ def length(record: dict[str, Any], training: bool) -> int:
 
 def epoch(folder: str, windows: int | None) -> dict[str, float]:
     """An epoch after a first one, which makes the copy: records a second, and the most memory seen on the way."""
-    from brightspark.core.cache import cache_root
     from brightspark.core.loader import training_batches
     from brightspark.core.order import Order, Position
     from brightspark.core.shards import Shards
@@ -56,7 +55,7 @@ def epoch(folder: str, windows: int | None) -> dict[str, float]:
         module=torch.nn.Identity(), columns=("content",), example=length, collate=torch.tensor, loss=lambda *_: None
     )  # type: ignore[arg-type, return-value]
     loaded = training_batches(rows, task, order=order, position=Position(), epochs=2, batch_size=BATCH, workers=WORKERS)
-    place = cache_root() / "shards" / (shards.manifest.digest + ("-windows" if windows else ""))
+    place = rows.folder
     began, seen, memory, disk = 0.0, 0, 0.0, 0.0
     for step, one in enumerate(loaded):
         if one.after.epoch == 1 and not began:
