@@ -82,7 +82,7 @@ def _from_the_root(todo: Run) -> Run:
 
 def _prepare(todo: Run) -> dict[str, Any] | None:
     """Writes `run.json`, unless the folder holds another training; the result, where this one has ended."""
-    before = None
+    digests: Mapping[str, str] = {}
     if (todo.folder / TODO).exists():
         before = Run.open(todo.folder)
         known, wanted = (_fixed(one) for one in (before, todo))
@@ -98,13 +98,20 @@ def _prepare(todo: Run) -> dict[str, Any] | None:
                 before.staged(path)
         if ended is not None:
             return ended
-    _begin(todo)
+        digests = before.digests
+    _name_launch(replace(todo, digests=digests))
     return None
 
 
-def _begin(todo: Run) -> str:
-    """Writes `run.json` for another launch; its name."""
-    return replace(todo, launch=uuid.uuid4().hex[:12]).write().launch
+def _name_launch(todo: Run) -> None:
+    replace(todo, launch=uuid.uuid4().hex[:12]).write()
+
+
+def _take_errors(folder: Path) -> list[dict[str, Any]]:
+    """What the ranks of the last launch raised; the next one may begin."""
+    ended = Run.open(folder)
+    _name_launch(ended)
+    return ended.errors()
 
 
 def _fixed(todo: Run) -> dict[str, Any]:
@@ -138,7 +145,6 @@ def _launched(spark: SparkSession, todo: Run) -> dict[str, Any]:
 
     settings = todo.settings
     for restart in range(settings.max_restarts + 1):
-        launch = on_a_worker(spark, partial(_begin, todo))
         try:
             distributor = TorchDistributor(settings.ranks, local_mode=False, use_gpu=settings.use_gpu)
         except (RuntimeError, ValueError) as error:
@@ -146,7 +152,7 @@ def _launched(spark: SparkSession, todo: Run) -> dict[str, Any]:
         try:
             return dict(distributor.run(_rank, str(todo.folder)) or {})
         except Exception as error:  # whatever Spark makes of a rank's end
-            raised = on_a_worker(spark, partial(_errors, replace(todo, launch=launch)))
+            raised = on_a_worker(spark, partial(_take_errors, todo.folder))
             reason = _reason(raised, settings.ranks) or one_line(error, limit=2_000)
             if any(one["final"] for one in raised):
                 raise ModelError(f"the training failed: {reason}") from error
@@ -163,10 +169,6 @@ def _rank(folder: str) -> dict[str, Any]:
     from brightspark.core.loop import run
 
     return run(folder)
-
-
-def _errors(todo: Run) -> list[dict[str, Any]]:
-    return todo.errors()
 
 
 def _reason(raised: list[dict[str, Any]], ranks: int) -> str:

@@ -1,52 +1,29 @@
-"""Staged rows to batches of tensors, decoded by processes ahead of the model, in an exact order. Knows no Spark."""
+"""Batches in an exact order, made by processes ahead of the model. Knows no Spark."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from brightspark.core.batches import Batches, Keys, Taken
 from brightspark.core.errors import SetupError, one_line
 from brightspark.core.memory import keep_freed_memory
-from brightspark.core.order import Indices, Order, Position
+from brightspark.core.order import Order, Position
 from brightspark.core.shards import Rows
-from brightspark.core.task import Batch, Example, Record, Task
+from brightspark.core.task import Task
 from brightspark.core.windows import Windows
 
 PREFETCH = 2  # batches that each loader process keeps ready
-_64_BITS = (1 << 64) - 1
 BLOCK_ROWS = 1 << 14  # that are read in one go where a batch is made at once: a batch alone is too little work
-STAND_INS = 1000  # rows that are tried in place of a batch that cannot be read
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A record that could not be made into an example."""
-
-    row: int
-    reason: str
-
-
-class Taken(NamedTuple):
-    """What a loader process makes of some rows."""
-
-    batch: Batch | None
-    """None where no record can be read, nor any of those that could stand in."""
-    skipped: Sequence[Skipped]
-    counts: bool = True
-    """Whether the batch is made of the rows; else others stand in, since every rank has to take part in a step."""
 
 
 class Loaded(NamedTuple):
@@ -55,91 +32,6 @@ class Loaded(NamedTuple):
     taken: Taken
     after: Position
     """Where training stands once this step is done."""
-
-
-class Keys(NamedTuple):
-    """Names a batch."""
-
-    epoch: int
-    rows: Indices
-    new: int
-    """How many of the rows, from the first on, this epoch has not seen yet; the others fill up its last batch."""
-
-
-class Batches(Dataset[Any]):
-    """Batches by their keys: the same keys always give the same batch, in whichever process."""
-
-    def __init__(self, rows: Rows | Windows, task: Task, *, seed: int, training: bool) -> None:
-        self.rows = rows
-        self.example, self.collate, self.batch = task.example, task.collate, task.batch
-        self.seed, self.training = seed, training
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitems__(self, block: Sequence[Keys]) -> list[Taken]:
-        """Some batches of one epoch: what torch calls for whatever its batch sampler gives."""
-        table = self.rows.table(block[0].epoch, np.concatenate([keys.rows for keys in block]))
-        taken, start = [], 0
-        for keys in block:
-            taken.append(self._taken(keys, table.slice(start, len(keys.rows))))
-            start += len(keys.rows)
-        return taken
-
-    def _taken(self, keys: Keys, table: pa.Table) -> Taken:
-        batch, skipped = self._made(keys, table)
-        if batch is not None or not self.training:
-            return Taken(batch, skipped)
-        first = int(keys.rows[0])
-        for further in range(1, min(STAND_INS, len(self))):
-            row = (first + further) % len(self)  # as often as there are rows: batch norms refuse a single one
-            rows = np.full(len(keys.rows), row)
-            batch, _ = self._made(Keys(keys.epoch, rows, 0), self.rows.table(keys.epoch, rows))
-            if batch is not None:
-                return Taken(batch, skipped, counts=False)
-        return Taken(None, skipped, counts=False)
-
-    def _made(self, keys: Keys, table: pa.Table) -> tuple[Batch | None, list[Skipped]]:
-        return self._at_once(keys, table) if self.batch is not None else self._one_by_one(keys, table)
-
-    def _one_by_one(self, keys: Keys, table: pa.Table) -> tuple[Batch | None, list[Skipped]]:
-        assert self.example is not None
-        assert self.collate is not None
-        good: list[Example] = []
-        skipped: list[Skipped] = []
-        for place, (row, record) in enumerate(zip(keys.rows.tolist(), _records(table), strict=True)):
-            seed_processor(self.seed, keys.epoch, row)
-            try:
-                good.append(self.example(record, self.training))
-            except Exception as error:
-                skipped += [Skipped(row, one_line(error))] if place < keys.new else []
-        return (self.collate(good) if good else None), skipped
-
-    def _at_once(self, keys: Keys, table: pa.Table) -> tuple[Batch | None, list[Skipped]]:
-        assert self.batch is not None
-        seed_processor(self.seed, keys.epoch, int(keys.rows[0]))
-        try:
-            return self.batch(table, self.training), []
-        except Exception:
-            good, skipped = self._told_apart(keys, table)
-            if len(good) == len(table):
-                raise
-        seed_processor(self.seed, keys.epoch, int(keys.rows[0]))
-        return (self.batch(table.take(pa.array(good)), self.training) if good else None), skipped
-
-    def _told_apart(self, keys: Keys, table: pa.Table) -> tuple[list[int], list[Skipped]]:
-        """The places of the rows that make a batch alone, and those that do not."""
-        assert self.batch is not None
-        good: list[int] = []
-        skipped: list[Skipped] = []
-        for place, row in enumerate(keys.rows.tolist()):
-            try:
-                self.batch(table.slice(place, 1), self.training)
-            except Exception as error:
-                skipped += [Skipped(row, one_line(error))] if place < keys.new else []
-            else:
-                good.append(place)
-        return good, skipped
 
 
 def training_batches(
@@ -191,26 +83,6 @@ def validation_batches(
     blocks = _blocks(keys, _block_size(task, batch_size))
     for block in _watched(_loader(batches, blocks, workers, pin_memory)):
         yield from block
-
-
-def seed_everything(*numbers: int) -> None:
-    """Seeds Python's, numpy's and torch's random numbers, on every device, from several numbers together."""
-    torch.manual_seed(seed_processor(*numbers))
-
-
-def seed_processor(*numbers: int) -> int:
-    """The same on the processor alone, for whoever does it for each record: in a tenth of the time. The seed."""
-    seed = 0
-    for number in numbers:  # splitmix64's mixing (Steele et al. 2014, doi:10.1145/2660193.2660195)
-        seed = (seed ^ number) + 0x9E3779B97F4A7C15 & _64_BITS
-        seed = (seed ^ seed >> 30) * 0xBF58476D1CE4E5B9 & _64_BITS
-        seed = (seed ^ seed >> 27) * 0x94D049BB133111EB & _64_BITS
-        seed ^= seed >> 31
-    seed >>= 32  # as many bits as numpy takes
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.default_generator.manual_seed(seed)
-    return seed
 
 
 def _steps(order: Order, position: Position, epochs: int, share: dict[str, int]) -> Iterator[tuple[Any, Position]]:
@@ -307,12 +179,6 @@ def _without_main() -> Iterator[None]:
         yield
     finally:
         main.__dict__.update(kept)
-
-
-def _records(table: pa.Table) -> Iterator[Record]:
-    """The rows one by one: large ones, each a chunk of its own, are not in memory together."""
-    for chunk in table.to_batches():
-        yield from chunk.to_pylist()
 
 
 def _as_it_is(block: list[Taken]) -> list[Taken]:

@@ -11,10 +11,8 @@ A run is a folder that all ranks see. `run.json` in it says what is to be done; 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -22,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch.nn.parallel import DistributedDataParallel
 
-from brightspark.core import snapshot
+from brightspark.core import snapshot, weights
+from brightspark.core.batches import seed_everything
 from brightspark.core.errors import BudgetError, InputError, SettingError, SetupError
 from brightspark.core.journal import Journal
-from brightspark.core.loader import Loaded, seed_everything, training_batches
+from brightspark.core.loader import Loaded, training_batches
 from brightspark.core.memory import keep_freed_memory
 from brightspark.core.order import Order
 from brightspark.core.precision import resolve_precision
@@ -275,11 +273,7 @@ def _end_epoch(training: _Training) -> None:
     training.journal.note("epoch", epoch=epoch, step=state.step, skipped=state.skipped, **metrics)
     state.seen = state.skipped = 0
     if metrics and state.judge(metrics, todo.settings.monitor, epoch) and training.ranks.first:
-        _keep_weights(_best(todo, epoch), state.evaluated)
-
-
-def _best(todo: Run, epoch: int) -> Path:
-    return todo.folder / f"best-{epoch:06d}.safetensors"
+        weights.keep_best(todo.folder, epoch, state.evaluated)
 
 
 def _save(training: _Training) -> None:
@@ -291,10 +285,8 @@ def _save(training: _Training) -> None:
         raise SetupError(f"another launch of the training in {todo.folder} has begun; this one leaves it alone")
     keep = todo.settings.keep_snapshots
     snapshot.save(todo.snapshots, state.step, state.to_dict(), keep=keep)
-    if state.best is not None:  # of the best epochs, those that the snapshots know
-        known = sorted(file for file in todo.folder.glob("best-*") if file <= _best(todo, state.best_epoch))
-        for file in set(todo.folder.glob("best-*")) - set(known[-keep:]):
-            file.unlink(missing_ok=True)
+    if state.best is not None:
+        weights.forget(todo.folder, state.best_epoch, keep=keep)
     training.journal.note("snapshot", step=state.step, seconds=time.monotonic() - began)
 
 
@@ -310,23 +302,13 @@ def _finish(training: _Training) -> dict[str, Any]:
     }
     if ranks.first:
         if state.best is None:
-            _keep_weights(todo.folder / WEIGHTS, state.evaluated)
+            weights.keep(todo.folder / WEIGHTS, state.evaluated)
         else:
-            beside = todo.folder / f".{WEIGHTS}.new"
-            shutil.copyfile(_best(todo, state.best_epoch), beside)
-            beside.replace(todo.folder / WEIGHTS)
+            weights.take_best(todo.folder, state.best_epoch, todo.folder / WEIGHTS)
         todo.keep_result(result)
-        for file in todo.folder.glob("best-*"):
-            file.unlink(missing_ok=True)
+        weights.forget(todo.folder, state.best_epoch, keep=0)
     ranks.wait()
     return result
-
-
-def _keep_weights(file: Path, module: torch.nn.Module) -> None:
-    beside = file.with_name(f".{file.name}-{uuid.uuid4().hex[:8]}")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    save_file(snapshot.apart(tensors), beside)
-    beside.replace(file)
 
 
 if __name__ == "__main__":

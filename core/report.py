@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from jinja2 import Environment
+    from markupsafe import Markup
     from matplotlib.figure import Figure
 
 _log = logging.getLogger(__name__)
@@ -171,6 +172,8 @@ class Section:
     """How long it took; `run` fills it in."""
     failure: str | None = None
     """The one-line reason why the section failed; `run` fills it in."""
+    drawn: Markup | None = field(default=None, compare=False, repr=False)
+    """The blocks as HTML; `run` fills it in, and `write` where it has not."""
 
 
 def run(title: str, build: Callable[[], Section]) -> Section:
@@ -180,15 +183,12 @@ def run(title: str, build: Callable[[], Section]) -> Section:
     'ZeroDivisionError: integer division or modulo by zero'
     """
     start = time.perf_counter()
-    seconds = None
     try:
-        section = build()
-        seconds = time.perf_counter() - start
-        _page([section], title=title, context={})  # what cannot be drawn or read is to fail here, alone
+        section = _drawn(build())  # what cannot be drawn or read is to fail here, alone
     except Exception as error:
         _log.debug("section %r failed", title, exc_info=True)
         section = Section(title=title, failure=one_line(error))
-    return replace(section, seconds=time.perf_counter() - start if seconds is None else seconds)
+    return replace(section, seconds=time.perf_counter() - start)
 
 
 def plot_style() -> AbstractContextManager[None]:
@@ -220,7 +220,10 @@ def write(path: str | Path, sections: Sequence[Section], *, title: str, context:
     target = Path(path)
     if target.is_dir():
         raise InputError(f"{target} is a folder: name the report's file, such as {target / 'report.html'}")
-    page = _page(sections, title=title, context=context)
+    sections = [_drawn(section) for section in sections]
+    licences = [(what, licence, section.title) for section in sections for what, licence in section.licences.items()]
+    template = _environment().get_template("report.html.jinja")
+    page = template.render(title=title, context=context, sections=sections, licences=licences)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
@@ -234,10 +237,12 @@ def write(path: str | Path, sections: Sequence[Section], *, title: str, context:
     return target
 
 
-def _page(sections: Sequence[Section], *, title: str, context: Mapping[str, object]) -> str:
-    licences = [(what, licence, section.title) for section in sections for what, licence in section.licences.items()]
-    template = _environment().get_template("report.html.jinja")
-    return template.render(title=title, context=context, sections=sections, licences=licences)
+def _drawn(section: Section) -> Section:
+    """The section with its blocks as HTML, drawn once."""
+    if section.drawn is not None:
+        return section
+    macros: Any = _environment().get_template("report_blocks.html.jinja").module
+    return replace(section, drawn=macros.blocks(section.blocks))
 
 
 def _environment() -> Environment:

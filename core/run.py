@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brightspark.core.batches import Skipped
 from brightspark.core.errors import BrightsparkError, InputError, StorageError, one_line
-from brightspark.core.loader import Skipped
 from brightspark.core.shards import Shards
 from brightspark.core.training_settings import TrainingSettings
 
@@ -70,10 +70,11 @@ class Run:
     def write(self) -> Run:
         """Writes `run.json`, and returns what stands in it.
 
-        Raises InputError where nothing is staged at one of the paths, StorageError where it cannot be written.
+        What is staged is noted where it is not yet: a launch after a death must find the same rows. Raises InputError
+        where nothing is staged at one of the paths, StorageError where it cannot be written.
         """
         paths = [path for path in (self.training, self.validation) if path is not None]
-        written = replace(self, digests={path: Shards.open(path).manifest.digest for path in paths})
+        written = replace(self, digests=self.digests or {path: Shards.open(path).manifest.digest for path in paths})
         said = {**asdict(written), "facts": dict(self.facts)}
         del said["folder"]
         try:
@@ -139,7 +140,6 @@ class Run:
     def keep_skipped(self, rank: int, epoch: int, skipped: Sequence[Skipped]) -> None:
         """Adds the records that a rank could not read to its list."""
         lines = [json.dumps({"epoch": epoch, "row": one.row, "reason": one.reason}) + "\n" for one in skipped]
-        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"skipped-{rank}.jsonl").open("a", encoding="utf-8") as file:
             file.writelines(lines)
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
+from brightspark.core.batches import Skipped
 from brightspark.core.errors import BudgetError
-from brightspark.core.loader import Skipped, validation_batches
+from brightspark.core.loader import validation_batches
 from brightspark.core.precision import inference
 from brightspark.core.ranks import Ranks
 from brightspark.core.shards import Rows

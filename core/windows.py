@@ -37,9 +37,6 @@ class Windows:
         named = hashlib.sha256(repr((owner, order.seed, order.window_rows, self.columns)).encode()).hexdigest()
         self.folder = cache_root() / "shards" / f"{shards.manifest.digest}-windows-{named[:16]}"
         self._starts = np.concatenate([[0], np.cumsum(order.groups)])
-        self._reset()
-
-    def _reset(self) -> None:
         self._epoch: _Epoch | None = None
         self._opened: dict[Path, MappedRows] = {}
         self._ahead: threading.Thread | None = None

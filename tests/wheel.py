@@ -30,7 +30,7 @@ def main() -> None:
         (wheel,) = (empty / "dist").glob("*.whl")
         names = zipfile.ZipFile(wheel).namelist()
         assert "brightspark/py.typed" in names
-        assert "brightspark/core/report.html.jinja" in names
+        assert {"brightspark/core/report.html.jinja", "brightspark/core/report_blocks.html.jinja"} <= set(names)
         assert {"brightspark/apps/page.css", "brightspark/apps/page.js"} <= set(names)
         target = empty / "site"
         install = ["install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
