@@ -25,8 +25,8 @@ from safetensors.torch import load_file
 from brightspark.core.journal import read_journal
 from brightspark.core.run import METRICS, Run
 from tests.core.test_launch import planned
-from tests.core.test_loop import launched
 from tests.core.toy_training import write_rows
+from tests.core.trainings import launched
 
 SCRIPT = Path(__file__).with_name("training_script.py")
 SECONDS = 300
@@ -85,6 +85,16 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 def some_step() -> int:
     return 2 + secrets.randbelow(22)
+
+
+def begun(
+    folder: Path, staged: tuple[str, str], driver: Callable[[], subprocess.Popen[bytes]]
+) -> tuple[subprocess.Popen[bytes], int]:
+    """A training through Spark that has come to some step."""
+    planned(folder, staged, {"seconds": 0.02}).write()
+    process, step = driver(), some_step()
+    wait_for_snapshot(folder, step)
+    return process, step
 
 
 def wait_for_snapshot(folder: Path, step: int) -> None:
@@ -160,10 +170,7 @@ def test_a_rank_is_killed(
     turn: int, staged: tuple[str, str], undisturbed: Path, tmp_path: Path,
     driver: Callable[[], subprocess.Popen[bytes]],
 ) -> None:  # fmt: skip
-    planned(tmp_path, staged, {"seconds": 0.02}).write()
-    process = driver()
-    step = some_step()
-    wait_for_snapshot(tmp_path, step)
+    process, step = begun(tmp_path, staged, driver)
     _log.warning("rank %d is killed after the snapshot that follows step %d", turn % 2, step)
     kill_rank(turn % 2, tmp_path)
     log = tmp_path / "driver-0.log"
@@ -217,10 +224,7 @@ def test_an_executor_is_killed(
     turn: int, staged: tuple[str, str], undisturbed: Path, tmp_path: Path,
     driver: Callable[[], subprocess.Popen[bytes]],
 ) -> None:  # fmt: skip
-    planned(tmp_path, staged, {"seconds": 0.02}).write()
-    process = driver()
-    step = some_step()
-    wait_for_snapshot(tmp_path, step)
+    process, step = begun(tmp_path, staged, driver)
     victim = executors(process)[turn % 2]
     _log.warning("executor %d is killed after the snapshot that follows step %d", victim, step)
     os.kill(victim, signal.SIGKILL)
@@ -234,10 +238,7 @@ def test_the_driver_is_killed(
     turn: int, staged: tuple[str, str], undisturbed: Path, tmp_path: Path,
     driver: Callable[[], subprocess.Popen[bytes]],
 ) -> None:  # fmt: skip
-    planned(tmp_path, staged, {"seconds": 0.02}).write()
-    process = driver()
-    step = some_step()
-    wait_for_snapshot(tmp_path, step)
+    process, step = begun(tmp_path, staged, driver)
     _log.warning("the driver is killed after the snapshot that follows step %d", step)
     kill_driver(process)
     assert Run.open(tmp_path).result() is None

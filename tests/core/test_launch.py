@@ -12,7 +12,7 @@ import pytest
 from brightspark.core.errors import InputError, ModelError, SetupError
 from brightspark.core.launch import train
 from brightspark.core.run import Run
-from brightspark.core.training_settings import TrainingSettings
+from tests.core import trainings
 from tests.core.toy_training import write_rows
 
 if TYPE_CHECKING:
@@ -28,18 +28,9 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 def planned(folder: Path, staged: tuple[str, str], facts: Mapping[str, Any] | None = None, **settings: Any) -> Run:
-    chosen: dict[str, Any] = {
-        "epochs": 3, "batch_size": 24, "ranks": 2, "loader_workers": 2, "snapshot_steps": 3, "learning_rate": 0.01,
-        "ema_decay": 0.9, **settings,
-    }  # fmt: skip
-    return Run(
-        folder=folder,
-        builder="tests.core.toy_training:build",
-        facts=facts or {},
-        training=staged[0],
-        validation=staged[1],
-        settings=TrainingSettings(**chosen),
-    )
+    """Two ranks with all that has a state; not written yet."""
+    chosen = {"ranks": 2, "loader_workers": 2, "snapshot_steps": 3, "ema_decay": 0.9, **settings}
+    return trainings.planned(folder, staged, facts, write=False, **chosen)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from brightspark.core.manifest import Manifest, Shard, write_manifest
 from brightspark.core.order import Order, Position
 from brightspark.core.shards import Shards
 from brightspark.core.windows import Windows
-from tests.core.test_loop import assert_same_bits, planned, set_back, weights
 from tests.core.toy_training import write_rows
+from tests.core.trainings import assert_same_bits, planned, set_back, weights
 
 GROUPS = (7, 10, 3, 9, 12, 1, 8, 10, 6, 11, 2, 9, 5, 7, 10, 4)
 ROWS = sum(GROUPS)
