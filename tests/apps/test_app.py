@@ -1,59 +1,25 @@
-"""The app as people use it: a real browser, the real engine, a real Spark session."""
+"""One image in the app as people use it: a real browser, the real engine."""
 
 from __future__ import annotations
 
-import csv
-import http.client
-import io
 import zlib
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FileChooser, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
-from pydicom.data import get_testdata_file
 
 from brightspark.apps.frame import build
 from brightspark.apps.html import percent
 from brightspark.apps.options import Options
-from brightspark.apps.server import MAX_UPLOAD_BYTES, start
-from brightspark.core.score import Scorer
-from brightspark.vision import ImageClassifierModel
+from brightspark.apps.server import start
+from tests.apps.visit import IMAGES, encoded, engine_says, fits
 from tests.vision.pictures import picture
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 pytestmark = pytest.mark.slow
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def rotated() -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # Orientation: turn right
-    return encoded(picture(4, (64, 40)), "JPEG", exif=exif)
-
-
-IMAGES = {
-    "upright.jpg": encoded(picture(1), "JPEG", quality=90),
-    "turned.jpg": rotated(),
-    "print.jpg": encoded(picture(2, mode="CMYK"), "JPEG"),
-    "clear.png": encoded(picture(3, mode="RGBA"), "PNG"),
-    "scan.tif": encoded(picture(5), "TIFF"),
-    "moving.gif": encoded(picture(6, mode="P"), "GIF"),
-    "slice.dcm": Path(str(get_testdata_file("CT_small.dcm", download=False))).read_bytes(),
-    "wrong name.txt": encoded(picture(7), "WEBP", lossless=True),
-}
 
 
 def huge_png() -> bytes:
@@ -70,17 +36,6 @@ BROKEN = {
     "empty.jpg": (b"", "The file is empty"),
     "huge.png": (huge_png(), "too many pixels: 900,000,000"),
 }
-
-
-@cache
-def plain_engine(network: Path) -> Scorer:
-    return ImageClassifierModel.pretrained(str(network), top_k=5).scorer()
-
-
-def engine_says(network: Path, content: bytes) -> list[tuple[str, float]]:
-    outcome = plain_engine(network).one({"content": content})
-    assert outcome.error is None
-    return [(entry["label"], entry["probability"]) for entry in outcome.answer["top"]]
 
 
 def upload(page: Page, content: bytes | Path, name: str = "", *, button: str = "Choose an image") -> None:
@@ -102,14 +57,6 @@ def shown(page: Page, name: str) -> list[tuple[str, str]]:
 
 def as_shown(answers: Sequence[tuple[str, float]]) -> list[tuple[str, str]]:
     return [(label, percent(share)) for label, share in answers]
-
-
-def fits(page: Page) -> bool:
-    """Whether nothing sticks out to the right."""
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
-
-
-# One image
 
 
 def test_an_uploaded_image_gets_the_engines_answer_for_its_very_bytes(page: Page, network: Path) -> None:
@@ -240,180 +187,3 @@ def test_the_examples_are_classified(browser: Browser, tmp_path: Path, monkeypat
     expect(page.locator("body")).to_contain_text("Apache-2.0")
     page.close()
     made.close()
-
-
-# Many images
-
-
-WATCH = """() => {
-  window.seen = [];
-  new MutationObserver(() => {
-    const bar = document.querySelector("#progress progress");
-    if (bar?.hasAttribute("value")) window.seen.push([Number(bar.value), Number(bar.max)]);
-  }).observe(document.body, { childList: true, subtree: true, attributes: true });
-}"""
-
-
-def choose_folder(page: Page, name: str) -> None:
-    page.get_by_label("A folder on the server").check()
-    page.get_by_label("Folder below").fill(name)
-
-
-def test_a_folder_goes_through_spark_with_a_bar_that_reaches_its_end(
-    spark: SparkSession, page: Page, network: Path, folder: Path
-) -> None:
-    files = sorted((folder / "trip").iterdir())
-    page.evaluate(WATCH)
-    page.set_viewport_size({"width": 390, "height": 844})
-    choose_folder(page, "trip")
-    page.get_by_role("button", name="Classify").click()
-    table = page.locator("#result .bs-table")
-    table.wait_for()
-    seen = page.evaluate("window.seen")
-    done = [value for value, _ in seen]
-    assert {most for _, most in seen} == {len(files)}
-    assert done == sorted(done)
-    assert (done[0], done[-1]) == (0, len(files))
-    assert len(set(done)) >= 5
-    assert fits(page)
-    expect(page.locator("#progress")).to_contain_text("20 of 20 images, 1 errors")
-    expect(page.locator("#result .bs-figures")).to_contain_text("Images a second")
-
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download as CSV").click()
-    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
-    assert [row["file"] for row in rows] == [f"trip/{file.name}" for file in files]
-    for row, file in zip(rows, files, strict=True):
-        if file.name == "broken.jpg":
-            assert (row["prediction"], row["probability"]) == ("", "")
-            assert "this is no image" in row["error"]
-        else:
-            (label, share), *_ = engine_says(network, file.read_bytes())
-            assert (row["prediction"], row["error"]) == (label, "")
-            assert float(row["probability"]) == pytest.approx(share, abs=0.02)
-    expect(table.locator("tbody tr")).to_have_count(len(files))
-    expect(table.get_by_text("this is no image")).to_have_count(1)
-
-
-def test_uploaded_files_go_through_spark_with_their_bytes(spark: SparkSession, page: Page, folder: Path) -> None:
-    page.get_by_label("Files of this computer").check()
-    page.get_by_role("button", name="Classify").click()
-    expect(page.locator("#result")).to_contain_text("No files are chosen yet")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose images").click()
-    chooser.value.set_files([folder / "trip" / name for name in ("0001.jpg", "broken.jpg", "0000.jpg")])
-    expect(page.locator("#many")).to_contain_text("3 files are chosen")
-    page.get_by_role("button", name="Classify").click()
-    expect(page.locator("#progress")).to_contain_text("3 of 3 images, 1 errors")
-    expect(page.locator("#result tbody tr")).to_have_count(3)
-    assert sorted(page.locator("#result td[data-name=File]").all_inner_texts()) == [
-        "0000.jpg", "0001.jpg", "broken.jpg"
-    ]  # fmt: skip
-
-
-def test_a_job_can_be_cancelled_and_another_one_started(spark: SparkSession, page: Page) -> None:
-    choose_folder(page, "trip")
-    page.get_by_role("button", name="Classify").click()
-    page.get_by_role("button", name="Cancel").click()  # waits until there is something to cancel
-    expect(page.locator("#progress")).to_contain_text("Cancelled")
-    page.get_by_role("button", name="Classify").click()
-    expect(page.locator("#progress")).to_contain_text("20 of 20 images")
-
-
-OUTSIDE = {
-    "../secret": "is outside",
-    "trip/../../secret": "is outside",
-    "gone": "here is no folder",
-    "/etc": "here is no folder",
-}
-
-
-def test_only_folders_below_the_base_are_read(spark: SparkSession, page: Page) -> None:
-    for name, reason in OUTSIDE.items():
-        choose_folder(page, name)
-        page.get_by_role("button", name="Classify").click()
-        expect(page.locator("#result .bs-problem")).to_contain_text(reason)
-        expect(page.get_by_role("button", name="Classify")).to_be_enabled()
-        page.evaluate("document.querySelector('#result .bs-problem').remove()")
-
-
-# The server
-
-
-def ask(address: str, path: str, **headers: str) -> int:
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)
-    connection.request("GET", path, headers=headers)
-    return connection.getresponse().status
-
-
-def test_it_answers_its_own_page_only(address: str) -> None:
-    own = urlsplit(address).netloc
-    assert ask(address, "/") == 200
-    assert ask(address, "/", Origin=f"http://{own}") == 200
-    assert ask(address, "/", Host="elsewhere.example") == 403
-    assert ask(address, "/", Origin="http://elsewhere.example") == 403
-    assert ask(address, "/", Origin="null") == 403
-    for site in ("cross-site", "same-site"):  # what a picture on a page elsewhere sends: no Origin
-        elsewhere = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
-        assert ask(address, "/", **elsewhere) == 403
-        assert ask(address, "/config", **elsewhere) == 403
-        assert ask(address, "/config", **{**elsewhere, "Sec-Fetch-Mode": "navigate"}) == 403
-        assert ask(address, "/", **{**elsewhere, "Sec-Fetch-Mode": "navigate"}) == 200  # a link that leads here
-
-
-def test_it_gives_out_no_files(address: str, folder: Path, network: Path) -> None:
-    for path in ("/etc/passwd", str(Path("pyproject.toml").resolve()), folder / "trip" / "0000.jpg",
-                 network / "config.json"):  # fmt: skip
-        assert ask(address, f"/gradio_api/file={quote(str(path))}") in (403, 404), path
-
-
-ASK_FOR_PATH = """async (path) => {
-  const post = { method: "POST", headers: { "content-type": "application/json" } };
-  const file = { path, meta: { _type: "gradio.FileData" } };
-  const button = window.gradio_config.components.find((part) => part.props.elem_id === "image");
-  const event = window.gradio_config.dependencies.find((one) => one.inputs.includes(button.id));
-  const body = { data: [file], fn_index: event.id, session_hash: "forged", trigger_id: button.id };
-  await fetch("gradio_api/queue/join", { ...post, body: JSON.stringify(body) });
-  return (await fetch("gradio_api/queue/data?session_hash=forged")).text();
-}"""
-
-
-UPLOAD = """async (bytes) => {
-  const form = new FormData();
-  form.append("files", new Blob([new Uint8Array(bytes)]), "a.jpg");
-  const answer = await fetch("gradio_api/upload", { method: "POST", body: form });
-  return answer.ok ? (await answer.json())[0] : answer.status;
-}"""
-
-
-def test_a_forged_upload_reads_no_other_file(page: Page, folder: Path) -> None:
-    uploaded = page.evaluate(UPLOAD, list(IMAGES["upright.jpg"]))
-    assert "data:image" in page.evaluate(ASK_FOR_PATH, uploaded)
-    for path in (folder / "trip" / "0000.jpg", "/etc/passwd"):
-        said = page.evaluate(ASK_FOR_PATH, str(path))
-        assert '"success":false' in said
-        assert "data:image" not in said
-
-
-def test_it_fetches_nothing_for_anyone(page: Page, address: str) -> None:
-    """What this process looked up, the fixture `page` knows."""
-    url = "https://elsewhere.example/a.jpg"
-    for path in (f"/gradio_api/file={url}", f"/file={url}", f"/gradio_api/file={quote(url, safe='')}",
-                 f"/gradio_api/proxy={url}"):  # fmt: skip
-        assert ask(address, path) == 403, path
-    assert "fetches nothing from elsewhere" in page.evaluate(ASK_FOR_PATH, url)
-
-
-def test_a_file_that_is_too_large_is_refused(page: Page) -> None:
-    large = UPLOAD.replace("new Uint8Array(bytes)", "new Uint8Array(bytes[0])")
-    assert page.evaluate(large, [MAX_UPLOAD_BYTES + 1]) == 413
-
-
-def test_the_page_cannot_reach_another_server(page: Page) -> None:
-    reached = page.evaluate(
-        """() => new Promise((done) => {
-          addEventListener("securitypolicyviolation", (event) => done(event.violatedDirective));
-          fetch("http://192.0.2.1/").then(() => done("reached"), () => setTimeout(done, 3000, "tried"));
-        })"""
-    )
-    assert reached == "connect-src"
