@@ -17,6 +17,7 @@ import torch
 from brightspark.core import snapshot
 from brightspark.core.errors import BudgetError, InputError, SettingError, SetupError, StorageError
 from brightspark.core.journal import read_journal
+from brightspark.core.launch import _take_errors
 from brightspark.core.loop import run
 from brightspark.core.order import Order
 from brightspark.core.run import Run
@@ -227,6 +228,17 @@ def test_rows_that_were_staged_anew_are_refused(staged: tuple[str, str], tmp_pat
     planned(tmp_path / "run", (path, staged[1]))
     shutil.rmtree(path)
     write_rows(tmp_path / "rows", 31)
+    with pytest.raises(InputError, match="holds other rows than when the training"):
+        run(tmp_path / "run")
+
+
+def test_a_launch_after_a_death_must_find_the_same_rows(staged: tuple[str, str], tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows", 30)
+    planned(tmp_path / "run", (path, staged[1]))
+    shutil.rmtree(path)
+    write_rows(tmp_path / "rows", 31)
+    assert _take_errors(tmp_path / "run") == []
+    assert Run.open(tmp_path / "run").launch
     with pytest.raises(InputError, match="holds other rows than when the training"):
         run(tmp_path / "run")
 
