@@ -45,8 +45,14 @@ class Keys(NamedTuple):
 
     epoch: int
     rows: Indices
+    places: Indices
+    """Where the rows stand in the epoch's order: of a row that is drawn twice, each turn has its own."""
     new: int
     """How many of the rows, from the first on, this epoch has not seen yet; the others fill up its last batch."""
+
+    def skipped(self, number: int, error: Exception) -> list[Skipped]:
+        """The row of that number within the batch as one that could not be read; none where it only fills up."""
+        return [Skipped(int(self.rows[number]), one_line(error))] if number < self.new else []
 
 
 class Batches(Dataset[Any]):
@@ -77,7 +83,7 @@ class Batches(Dataset[Any]):
         for further in range(1, min(STAND_INS, len(self))):
             row = (first + further) % len(self)  # as often as there are rows: batch norms refuse a single one
             rows = np.full(len(keys.rows), row)
-            batch, _ = self._made(Keys(keys.epoch, rows, 0), self.rows.table(keys.epoch, rows))
+            batch, _ = self._made(Keys(keys.epoch, rows, keys.places, 0), self.rows.table(keys.epoch, rows))
             if batch is not None:
                 return Taken(batch, skipped, counts=False)
         return Taken(None, skipped, counts=False)
@@ -90,38 +96,38 @@ class Batches(Dataset[Any]):
         assert self.collate is not None
         good: list[Example] = []
         skipped: list[Skipped] = []
-        for place, (row, record) in enumerate(zip(keys.rows.tolist(), _records(table), strict=True)):
-            seed_processor(self.seed, keys.epoch, row)
+        for number, record in enumerate(_records(table)):
+            seed_processor(self.seed, keys.epoch, int(keys.places[number]))
             try:
                 good.append(self.example(record, self.training))
             except Exception as error:
-                skipped += [Skipped(row, one_line(error))] if place < keys.new else []
+                skipped += keys.skipped(number, error)
         return (self.collate(good) if good else None), skipped
 
     def _at_once(self, keys: Keys, table: pa.Table) -> tuple[Batch | None, list[Skipped]]:
         assert self.batch is not None
-        seed_processor(self.seed, keys.epoch, int(keys.rows[0]))
+        seed_processor(self.seed, keys.epoch, int(keys.places[0]))
         try:
             return self.batch(table, self.training), []
         except Exception:
             good, skipped = self._told_apart(keys, table)
             if len(good) == len(table):
                 raise
-        seed_processor(self.seed, keys.epoch, int(keys.rows[0]))
+        seed_processor(self.seed, keys.epoch, int(keys.places[0]))
         return (self.batch(table.take(pa.array(good)), self.training) if good else None), skipped
 
     def _told_apart(self, keys: Keys, table: pa.Table) -> tuple[list[int], list[Skipped]]:
-        """The places of the rows that make a batch alone, and those that do not."""
+        """The numbers of the rows that make a batch alone, and those that do not."""
         assert self.batch is not None
         good: list[int] = []
         skipped: list[Skipped] = []
-        for place, row in enumerate(keys.rows.tolist()):
+        for number in range(len(keys.rows)):
             try:
-                self.batch(table.slice(place, 1), self.training)
+                self.batch(table.slice(number, 1), self.training)
             except Exception as error:
-                skipped += [Skipped(row, one_line(error))] if place < keys.new else []
+                skipped += keys.skipped(number, error)
             else:
-                good.append(place)
+                good.append(number)
         return good, skipped
 
 

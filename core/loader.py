@@ -57,7 +57,7 @@ def training_batches(
         for rows, after in _steps(order, position, epochs, share):
             afterwards.append(after)
             left = -(-(order.rows - before.consumed - rank) // ranks)  # for this rank, of the epoch
-            yield Keys(before.epoch, rows, left)
+            yield Keys(before.epoch, rows, before.consumed + rank + ranks * np.arange(len(rows)), left)
             before = after
 
     blocks = _blocks(keys(), _block_size(task, batch_size))
@@ -79,7 +79,8 @@ def validation_batches(
     """One rank's share of all rows, each row once over all ranks: shares may differ by one row."""
     batches = Batches(rows, task, seed=0, training=False)
     mine = np.arange(rank, len(rows), ranks)
-    keys = [Keys(0, mine[start : start + batch_size], len(mine)) for start in range(0, len(mine), batch_size)]
+    parts = [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
+    keys = [Keys(0, part, part, len(mine)) for part in parts]
     blocks = _blocks(keys, _block_size(task, batch_size))
     for block in _watched(_loader(batches, blocks, workers, pin_memory)):
         yield from block

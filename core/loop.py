@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
@@ -32,9 +33,10 @@ from brightspark.core.order import Order
 from brightspark.core.precision import resolve_precision
 from brightspark.core.ranks import Ranks, joined
 from brightspark.core.run import METRICS, WEIGHTS, Run
-from brightspark.core.shards import Rows
+from brightspark.core.shards import Rows, Shards
 from brightspark.core.state import State
 from brightspark.core.task import Task, to_device
+from brightspark.core.training_settings import TrainingSettings
 from brightspark.core.validation import validate
 from brightspark.core.windows import Windows
 
@@ -80,13 +82,10 @@ def _train(todo: Run, ranks: Ranks) -> dict[str, Any]:
     if todo.validation is None and settings.patience is not None:
         raise SettingError(f"patience={settings.patience} needs validation rows to tell a better epoch by")
     shards = todo.staged(todo.training)
-    order = Order(rows=len(shards), seed=settings.seed)
-    if settings.window_rows:
-        groups = tuple(rows for shard in shards.manifest.shards for rows in shard.row_groups)
-        order = replace(order, groups=groups, window_rows=settings.window_rows)
-    steps = settings.epochs * -(-order.steps(settings.share(ranks.ranks) * ranks.ranks) // settings.accumulate)
     seed_everything(settings.seed)
     task = todo.task()
+    order = _order(shards, task, settings)
+    steps = settings.epochs * -(-order.steps(settings.share(ranks.ranks) * ranks.ranks) // settings.accumulate)
     rows = Windows(shards, order, task.columns, str(todo.folder)) if order.groups else shards.rows(task.columns)
     validation = None if todo.validation is None else todo.staged(todo.validation).rows(task.columns)
     ranks.wait()  # until every node has its copy
@@ -103,6 +102,18 @@ def _train(todo: Run, ranks: Ranks) -> dict[str, Any]:
         ranks.wait()
         rows.remove()
     return _finish(training)
+
+
+def _order(shards: Shards, task: Task, settings: TrainingSettings) -> Order:
+    order = Order(rows=len(shards), seed=settings.seed)
+    if settings.window_rows:
+        if task.weigh is not None:
+            raise SettingError(f"window_rows={settings.window_rows} shows each row once: rows cannot be weighed as well")
+        groups = tuple(rows for shard in shards.manifest.shards for rows in shard.row_groups)
+        return replace(order, groups=groups, window_rows=settings.window_rows)
+    if task.weigh is not None:
+        return replace(order, weights=np.asarray(task.weigh(shards.table(task.weigh_columns)), dtype=np.float64))
+    return order
 
 
 def _go_on(state: State, todo: Run, ranks: Ranks) -> None:
@@ -185,7 +196,7 @@ def _grouped(loaded: Iterable[Loaded], accumulate: int) -> Iterator[list[Loaded]
 
 def _step(training: _Training, parts: list[Loaded]) -> None:
     settings, state, ranks = training.todo.settings, training.state, training.ranks
-    state.module.train()
+    state.to_learn()
     seed_everything(settings.seed, state.step, ranks.rank)
     total, weight = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for number, part in enumerate(parts):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pyspark.ml import Model
 from pyspark.ml.util import DefaultParamsWriter, MLReadable, MLReader, MLWritable, MLWriter
 
 from brightspark.core import cache
 from brightspark.core.artifact import Artifact, open_artifact, writing
-from brightspark.core.params import Configured, S
+from brightspark.core.params import Configured
+from brightspark.core.settings import ScoringSettings
 from brightspark.core.transform import answers
 from brightspark.core.worker import Scoring, local_folder, make_scorer
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation
 
     from brightspark.core.score import Scorer
+
+
+S = TypeVar("S", bound=ScoringSettings)
 
 
 class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):

@@ -43,6 +43,8 @@ class Order:
     groups: tuple[int, ...] = ()
     """The rows of each row group, where they are read in windows."""
     window_rows: int = 0
+    weights: NDArray[np.float64] | None = None
+    """How often each row is drawn, relative to the others; not with windows."""
 
     def permutation(self, epoch: int) -> Indices:
         """The epoch's order: 4 bytes a row below 2^32 rows.
@@ -52,6 +54,9 @@ class Order:
         """
         kind = np.uint32 if self.rows < 2**32 else np.uint64
         generator = np.random.default_rng([self.seed, epoch])
+        if self.weights is not None:
+            shares = self.weights / self.weights.sum()
+            return generator.choice(self.rows, size=self.rows, p=shares).astype(kind)
         if not self.groups:
             return self._shuffled(np.arange(self.rows).astype(kind), generator)
         starts = np.concatenate([[0], np.cumsum(self.groups)])

@@ -10,9 +10,8 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, 
 from pyspark.ml.param import Param, Params, TypeConverters
 
 from brightspark.core.errors import SettingError, did_you_mean
-from brightspark.core.settings import ScoringSettings
 
-S = TypeVar("S", bound=ScoringSettings)
+S = TypeVar("S")
 
 
 class Configured(Params, Generic[S]):

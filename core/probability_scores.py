@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError
+from brightspark.core.scored_rows import has_missing
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)  # log loss clips here, as scikit-learn does for float64
 TOP_K = 5  # top-k accuracy is for more classes than this
@@ -52,8 +53,7 @@ def with_probability_facts(rows: DataFrame, labels: Sequence[str]) -> DataFrame:
     - `ahead`: the places ranked before the truth's; of equal ones the later comes first (`top_k_accuracy_score`'s rule)
     """
     numbers = F.col("probability").cast("array<double>")
-    missing = F.exists(numbers, lambda p: p.isNull() | F.isnan(p))
-    usable = F.col("truth").isNotNull() & (F.col("width") == len(labels)) & ~missing
+    usable = F.col("truth").isNotNull() & (F.col("width") == len(labels)) & ~has_missing(numbers)
     place, likely = F.col("truth_place"), F.col("truth_probability")
 
     def before_truth(p: Column, index: Column) -> Column:
@@ -105,7 +105,7 @@ def probability_scores(rows: DataFrame, *, classes: int, bins: int) -> Probabili
     )
     if not found:
         return ProbabilityScores()
-    _check_range(min(row.lowest for row in found), max(row.highest for row in found))
+    check_range(min(row.lowest for row in found), max(row.highest for row in found))
     total = sum(row.rows for row in found)
     return ProbabilityScores(
         log_loss=sum(row.log_loss for row in found) / total,
@@ -121,7 +121,8 @@ def probability_scores(rows: DataFrame, *, classes: int, bins: int) -> Probabili
     )
 
 
-def _check_range(lowest: float, highest: float) -> None:
+def check_range(lowest: float, highest: float) -> None:
+    """Raises InputError for numbers that are no probabilities, not even in half precision."""
     if lowest < -ROUNDING or highest > 1 + ROUNDING:
         wrong = lowest if lowest < -ROUNDING else highest
         raise InputError(

@@ -63,7 +63,7 @@ def measurable_rows(
         answered &= column(error).isNull()
     kept = {"truth": text_column(scored, label), "guess": column(prediction)}
     if probability is not None:
-        kept["probability"] = _number_array(scored, probability)
+        kept["probability"] = number_array(scored, probability)
     return scored.select(
         answered.alias("answered"), *(F.when(answered, values).alias(name) for name, values in kept.items())
     )
@@ -79,7 +79,7 @@ def count_pairs(rows: DataFrame, labels: Sequence[str]) -> Pairs:
         counts += [F.count_if("usable").alias("usable"), F.min("width").alias("least"), F.max("width").alias("most")]
     found = bounded_collect(rows.groupBy("answered", "truth", "guess").agg(*counts))
     if "usable" in rows.columns:
-        _check_width([width for row in found for width in (row.least, row.most) if width is not None], labels)
+        check_width([width for row in found for width in (row.least, row.most) if width is not None], labels)
     measured = [row for row in found if row.answered and row.truth is not None]
     usable: Counter[str] = Counter()
     for row in measured:
@@ -119,11 +119,25 @@ def text_column(scored: DataFrame, name: str) -> Column:
     return column(name)
 
 
-def _number_array(scored: DataFrame, name: str) -> Column:
+def text_array(scored: DataFrame, name: str) -> Column:
+    """A column of arrays of strings; raises InputError where it is missing or holds something else."""
+    kind = _type(scored, name)
+    if not (isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType)):
+        raise InputError(f"The column {name!r} is {kind.simpleString()}; want array<string>, the names of each row.")
+    return column(name)
+
+
+def number_array(scored: DataFrame, name: str) -> Column:
+    """A column of arrays of floats; raises InputError where it is missing or holds something else."""
     kind = _type(scored, name)
     if not (isinstance(kind, ArrayType) and isinstance(kind.elementType, FloatType | DoubleType)):
         raise InputError(f"The column {name!r} is {kind.simpleString()}; want array<float> or array<double>.")
     return column(name)
+
+
+def has_missing(numbers: Column) -> Column:
+    """Whether an array of numbers holds a null or NaN; null for a null array."""
+    return F.exists(numbers, lambda number: number.isNull() | F.isnan(number))
 
 
 def _type(scored: DataFrame, name: str) -> DataType:
@@ -132,7 +146,8 @@ def _type(scored: DataFrame, name: str) -> DataType:
     return scored.schema[name].dataType
 
 
-def _check_width(widths: Sequence[int], labels: Sequence[str]) -> None:
+def check_width(widths: Sequence[int], labels: Sequence[str]) -> None:
+    """Raises InputError where an array's length is not the number of labels."""
     wrong = sorted(set(widths) - {len(labels)})
     if wrong:
         raise InputError(

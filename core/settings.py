@@ -1,4 +1,4 @@
-"""What every model can be told about how it runs; each solution's settings add their own. Knows no Spark."""
+"""What every model can be told about what it opens and how it runs; solutions add their own. Knows no Spark."""
 
 from __future__ import annotations
 
@@ -12,16 +12,9 @@ from brightspark.core.storage import MAX_FILE_BYTES, SCHEMES, Storage
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoringSettings:
-    """What every model can be told about how it runs."""
+class StorageSettings:
+    """What everything that opens files can be told about them."""
 
-    batch_size: Annotated[int, "the most that a batch may cost the model, in the model's own units"] = 32
-    precision: Annotated[
-        str, "float32, bfloat16, float16, or auto: bfloat16 where the processor is fast at it, else float32"
-    ] = "auto"
-    device: Annotated[str, "cpu, cuda, cuda:1…, or auto: the GPU of the task if it has one"] = "auto"
-    threads: Annotated[int, "threads of the model in each task; 0 for as many as the task has CPUs"] = 0
-    split_threads: Annotated[int, "threads that read and decode ahead of the model; 0 chooses by CPUs and GPUs"] = 0
     schemes: Annotated[tuple[str, ...], "storage schemes that workers may open; http and https only if named"] = tuple(
         sorted(SCHEMES)
     )
@@ -32,13 +25,8 @@ class ScoringSettings:
     )
 
     def __post_init__(self) -> None:
-        check_precision(self.precision)
-        for name in ("batch_size", "max_file_bytes"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("threads", "split_threads"):
-            if getattr(self, name) < 0:
-                raise SettingError(f"{name}={getattr(self, name)} must not be negative")
+        if self.max_file_bytes < 1:
+            raise SettingError(f"max_file_bytes={self.max_file_bytes} must be at least 1")
         _ = self.storage  # checks the rest
 
     @property
@@ -50,3 +38,25 @@ class ScoringSettings:
             max_bytes=self.max_file_bytes,
             options=self.storage_options,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSettings(StorageSettings):
+    """What every model can be told about how it runs."""
+
+    batch_size: Annotated[int, "the most that a batch may cost the model, in the model's own units"] = 32
+    precision: Annotated[
+        str, "float32, bfloat16, float16, or auto: bfloat16 where the processor is fast at it, else float32"
+    ] = "auto"
+    device: Annotated[str, "cpu, cuda, cuda:1…, or auto: the GPU of the task if it has one"] = "auto"
+    threads: Annotated[int, "threads of the model in each task; 0 for as many as the task has CPUs"] = 0
+    split_threads: Annotated[int, "threads that read and decode ahead of the model; 0 chooses by CPUs and GPUs"] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_precision(self.precision)
+        if self.batch_size < 1:
+            raise SettingError(f"batch_size={self.batch_size} must be at least 1")
+        for name in ("threads", "split_threads"):
+            if getattr(self, name) < 0:
+                raise SettingError(f"{name}={getattr(self, name)} must not be negative")

@@ -59,6 +59,17 @@ class State:
         """The network that is validated and kept: the average, where there is one."""
         return self.module if self.average is None else self.average.module
 
+    def to_learn(self) -> None:
+        """Puts the network into training mode, but for frozen norms: they keep the statistics of what they learned on.
+
+        A norm is what has a `running_mean`; it is frozen where it has parameters and none of them is trained.
+        """
+        self.module.train()
+        for module in self.module.modules():
+            own = list(module.parameters(recurse=False))
+            if hasattr(module, "running_mean") and own and not any(one.requires_grad for one in own):
+                module.eval()
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as nested mappings, for a snapshot."""
         return {

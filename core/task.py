@@ -53,8 +53,8 @@ class Task:
     example: Callable[[Record, bool], Example] | None = None
     """One record decoded and, where the flag says that it is for training, augmented.
 
-    Python's, numpy's and torch's random numbers are seeded by (seed, epoch, record) before each call. It may raise:
-    then the record is skipped and counted.
+    Python's, numpy's and torch's random numbers are seeded before each call, by (seed, epoch, the record's place in
+    the epoch's order). It may raise: then the record is skipped and counted.
     """
 
     collate: Callable[[Sequence[Example]], Batch] | None = None
@@ -62,7 +62,7 @@ class Task:
 
     batch: Callable[[pa.Table, bool], Batch] | None = None
     """Rows of an Arrow table as one batch, for columns of numbers, where a call for each record would cost more than
-    the network. Random numbers are seeded by (seed, epoch, first row). Where it raises, it is called for each row
+    the network. Random numbers are seeded by (seed, epoch, the first row's place). Where it raises, it is called for each row
     alone, to find those that are to be skipped.
     """
 
@@ -79,7 +79,14 @@ class Task:
     """How deep in the network a parameter lies, by its name, 0 at the input: for layer-wise rates."""
 
     frozen: Callable[[str], bool] | None = None
-    """Whether a parameter, by its name, is left as it is."""
+    """Whether a parameter, by its name, is left as it is. A norm that has none but such keeps its statistics too."""
+
+    weigh: Callable[[pa.Table], Sequence[float]] | None = None
+    """How often each row of a table of `weigh_columns` is to be drawn, relative to the others. An epoch then draws as
+    many rows as there are, with replacement; without it, each row once.
+    """
+
+    weigh_columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         one_by_one = self.example is not None and self.collate is not None

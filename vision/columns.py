@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from brightspark.core.errors import InputError, did_you_mean
 from brightspark.core.transform import quoted
-from brightspark.vision.settings import FRAME, TIME, PictureSettings
+from brightspark.vision.settings import FRAME, TIME, ReadingSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _NUMBERS = ("byte", "short", "integer", "long", "float", "double", "decimal")
 
 
-def input_columns(df: DataFrame, settings: PictureSettings) -> tuple[str, ...]:
+def input_columns(df: DataFrame, settings: ReadingSettings) -> tuple[str, ...]:
     """The column of images or of their paths, and those that say which frame, where there are any.
 
     Raises InputError where a column is missing or of a type that cannot be.

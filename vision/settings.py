@@ -9,7 +9,7 @@ from typing import Annotated
 import pyarrow as pa
 
 from brightspark.core.errors import SettingError
-from brightspark.core.settings import ScoringSettings
+from brightspark.core.settings import ScoringSettings, StorageSettings
 
 PILLOW_MAX_PIXELS = 89_478_485  # above it Pillow warns of a decompression bomb; it refuses twice as many
 
@@ -19,10 +19,9 @@ FEATURES = pa.struct([("features", pa.list_(pa.float32()))])
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureSettings(ScoringSettings):
-    """How any model over images reads them."""
+class ReadingSettings(StorageSettings):
+    """How pictures are found and read, whatever becomes of them."""
 
-    batch_size: Annotated[int, "images in a batch"] = 32
     input_col: Annotated[
         str | None, "column of encoded images (binary) or of paths (string); by default content, or path beside a text"
     ] = None
@@ -36,7 +35,6 @@ class PictureSettings(ScoringSettings):
         "centre and width of the grey values of DICOM files, after rescale (a CT's in Hounsfield units); by default "
         "each file's own, or else from its lowest to its highest value",
     ] = None
-    error_col: Annotated[str, "column for the reason why an image has no answer"] = "error"
     max_pixels: Annotated[int, "an image with more pixels is an error, before it is decoded"] = PILLOW_MAX_PIXELS
 
     def __post_init__(self) -> None:
@@ -47,6 +45,14 @@ class PictureSettings(ScoringSettings):
             )
         if self.window is not None and (len(self.window) != 2 or not self.window[1] >= 1):
             raise SettingError(f"window={self.window} must be a centre and a width of at least 1, as in (40, 400)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureSettings(ReadingSettings, ScoringSettings):
+    """What any model over images can be told."""
+
+    batch_size: Annotated[int, "images in a batch"] = 32
+    error_col: Annotated[str, "column for the reason why an image has no answer"] = "error"
 
 
 @dataclass(frozen=True, kw_only=True)

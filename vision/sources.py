@@ -12,11 +12,11 @@ from brightspark.core.errors import InputError, StorageError
 from brightspark.core.predictor import Record, Work
 from brightspark.vision import dicom, images, video
 from brightspark.vision.images import Picture
-from brightspark.vision.settings import FRAME, TIME, PictureSettings
+from brightspark.vision.settings import FRAME, TIME, ReadingSettings
 
 
 @contextmanager
-def open_picture(record: Record, work: Work, settings: PictureSettings) -> Iterator[Picture]:
+def open_picture(record: Record, work: Work, settings: ReadingSettings) -> Iterator[Picture]:
     """The picture that a record names: its first column holds a path or bytes, the others, if any, say which frame.
 
     A path that ends like a video is one; else the file's first bytes tell what it is, whatever its name says.
@@ -35,7 +35,7 @@ def open_picture(record: Record, work: Work, settings: PictureSettings) -> Itera
 
 
 @contextmanager
-def _moment(path: str, which: Mapping[str, Any], work: Work, settings: PictureSettings) -> Iterator[Picture]:
+def _moment(path: str, which: Mapping[str, Any], work: Work, settings: ReadingSettings) -> Iterator[Picture]:
     name = settings.frame_col or TIME
     seconds = _number(which, name)
     if name not in which and which.get(FRAME) is not None:
@@ -59,7 +59,7 @@ def _number(which: Mapping[str, Any], name: str) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _in_file(file: BinaryIO, source: str | bytes, frame: float | None, settings: PictureSettings) -> Picture:
+def _in_file(file: BinaryIO, source: str | bytes, frame: float | None, settings: ReadingSettings) -> Picture:
     """Of a DICOM one frame is read by itself, so that it does not matter how large the file is; of others it does."""
     if dicom.is_dicom(file):
         return dicom.open_frame(file, frame, max_pixels=settings.max_pixels, window=settings.window)
