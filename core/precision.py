@@ -65,6 +65,18 @@ def inference(module: torch.nn.Module | None, device: str, precision: str) -> It
         yield
 
 
+@contextmanager
+def gradients(device: str) -> Iterator[None]:
+    """Gradients in float32 within the engine's inference mode and autocast, for a predictor that explains.
+
+    The batch must have been prepared outside of inference mode, as the engine does.
+    """
+    import torch
+
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.partition(":")[0], enabled=False):
+        yield
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on the device or in the process."""
     if isinstance(error, MemoryError):
