@@ -49,18 +49,29 @@ def open_frame(
 ) -> Picture:
     """One frame of a DICOM file, the first by default; only the header is read here.
 
+    Raises InputError for a file without pixels, and as `picture_of` does.
+    """
+    from brightspark.vision.dicom_header import FRAME_TAGS, read_header
+
+    return picture_of(read_header(file, FRAME_TAGS), frame, max_pixels=max_pixels, window=window)
+
+
+def picture_of(
+    header: Header, frame: float | None, *, max_pixels: int, window: tuple[float, float] | None = None
+) -> Picture:
+    """One frame by the file's header, the first by default.
+
     `decode` shows it as a viewer does: modality LUT or rescale, then `window` (centre and width) or the file's first
     VOI LUT or window, or else all grey values from the frame's lowest to its highest, without pixel padding;
     MONOCHROME1 is inverted, palettes and YBR become RGB, colours of more than 8 bits keep their upper 8.
 
-    Raises InputError for a file without pixels, a header that makes no sense, more than `max_pixels`, a frame that is
+    Raises InputError for a header that makes no sense, more than `max_pixels`, a frame that is
     not there, pixel data that are cut short, and a transfer syntax that no decoder here reads.
     """
-    from brightspark.vision.dicom_header import FRAME_TAGS, damage_as_input_error, read_header
+    from brightspark.vision.dicom_header import damage_as_input_error
     from brightspark.vision.dicom_pixels import check, pixel_bytes
 
-    with damage_as_input_error():  # also later: an element is interpreted when it is asked for
-        header = read_header(file, FRAME_TAGS)
+    with damage_as_input_error():  # an element is interpreted when it is asked for
         columns, rows = header.size
         if columns * rows > max_pixels:
             raise InputError(f"the image has {columns}×{rows} pixels, more than the {max_pixels:,} that are allowed")

@@ -37,7 +37,7 @@ class _InflatedFile:
 
     def __init__(self, file: StoredFile, meta: bytes) -> None:
         self._file = file
-        self._held = bytearray(meta)
+        self.held = bytearray(meta)
         self._unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
         self._at = 0
         self._ended = False
@@ -51,27 +51,27 @@ class _InflatedFile:
         """As every file's; to find the end all is inflated."""
         if whence == io.SEEK_END:
             self._inflate(MAX_INFLATED_BYTES + 1)
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._held)}[whence]
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self.held)}[whence]
         return self._at
 
     def read(self, size: int = -1, /) -> bytes:
         """As every file's. Raises InputError for more than `MAX_INFLATED_BYTES`."""
         end = self._at + size if size >= 0 else MAX_INFLATED_BYTES + 1
         self._inflate(end)
-        data = bytes(memoryview(self._held)[self._at : end])
+        data = bytes(memoryview(self.held)[self._at : end])
         self._at += len(data)
         return data
 
     def _inflate(self, end: int) -> None:
-        while len(self._held) < end and not self._ended:
+        while len(self.held) < end and not self._ended:
             packed = self._unpacker.unconsumed_tail or self._file.read(_STEP_BYTES)
             try:
                 data = self._unpacker.decompress(packed, _STEP_BYTES)
             except zlib.error as error:
                 raise InputError(f"the DICOM file is damaged: {error}") from error
             self._ended = self._unpacker.eof or not (packed or data)
-            self._held += data
-            if len(self._held) > MAX_INFLATED_BYTES:
+            self.held += data
+            if len(self.held) > MAX_INFLATED_BYTES:
                 raise InputError(
                     f"the deflated DICOM data set has more than the {MAX_INFLATED_BYTES:,} bytes that are allowed"
                 )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_windowing
 from pydicom.valuerep import DSfloat
@@ -22,6 +23,7 @@ Pixels = np.ndarray[Any, np.dtype[Any]]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 _BLOCK = 1 << 16  # pixels looked up at a time: their indices take 8 bytes each
+_GROUPS = {tag_for_keyword(f"{whose}FunctionalGroupsSequence") for whose in ("Shared", "PerFrame")}
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
@@ -87,7 +89,8 @@ def _of_frame(dataset: Dataset, index: int) -> Dataset:
     own = _item(dataset, "PerFrameFunctionalGroupsSequence", index)
     merged = Dataset()
     merged.set_original_encoding(*dataset.original_encoding)
-    merged.update(dataset)
+    # Not with the groups of all frames: pydicom goes through a sequence that it is given.
+    merged.update({tag: element for tag, element in dataset.items() if tag not in _GROUPS})
     for group in (shared, own):
         for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
             merged.update((group and _item(group, name, 0)) or {})

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import math
 import struct
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import (
@@ -21,13 +20,13 @@ from pydicom.uid import (
 
 from brightspark.core.errors import InputError, one_line
 from brightspark.vision import dicom_decoder
+from brightspark.vision.dicom_fragments import read_frame
 from brightspark.vision.dicom_header import Header
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
-_ITEM_BYTES = 8  # the head of a fragment: the last one may be missing
 _START_OF_IMAGE, _END_OF_IMAGE, _PADDING_BYTES = b"\xff\xd8", b"\xff\xd9", 32
-_SPARE_BYTES = 1 << 20  # tables of offsets, and pictures that compression makes larger
+_SPARE_BYTES = 1 << 20  # for pictures that compression makes larger
 # Of a codestream that was cut GDCM makes a picture without a word, and pyjpegls takes many seconds.
 _UNCHECKED = (*JPEGLSTransferSyntaxes, JPEGLossless, JPEGLosslessSV1)
 _LIBJPEG_HINT = "; `pip install pylibjpeg-libjpeg` (licensed under the GPL) adds a decoder for 12-bit JPEG"
@@ -57,7 +56,9 @@ def _check_length(header: Header, index: int) -> None:
     """Uncompressed frames lie one after the other: the last byte of this one must be there."""
     frame = _frame_bytes(header)
     wanted = math.ceil(frame * (index + 1))
-    held = min(header.pixels_length or 0, _size(header.file) - header.pixels_at)
+    with header.turn:
+        end = header.file.seek(0, io.SEEK_END)
+    held = min(header.pixels_length or 0, end - header.pixels_at)
     if held < wanted:
         raise InputError(
             f"the pixel data are cut short or the header is wrong: {max(held, 0):,} bytes, where {wanted:,} are needed"
@@ -85,8 +86,9 @@ def stored_pixels(header: Header, index: int) -> tuple[Pixels, str]:
 def _uncompressed(header: Header, index: int) -> tuple[Pixels, str]:
     if _bits(header) == 1 and _samples(header) == 1:
         return _single_bits(header, index), str(header.dataset.get("PhotometricInterpretation"))
-    header.file.seek(header.pixels_at)
-    pixels, found = get_decoder(header.syntax).as_array(header.file, index=index, **options(header))
+    frame = _frame_bytes(header)
+    content = _read(header, header.pixels_at + int(frame * index), math.ceil(frame))
+    pixels, found = get_decoder(header.syntax).as_array(content, index=0, **options(header))
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), str(found["photometric_interpretation"])
 
 
@@ -94,13 +96,20 @@ def _single_bits(header: Header, index: int) -> Pixels:
     """A frame of one bit a pixel, which may begin within a byte; pydicom 3.0.2 reads too few bytes of some of those."""
     columns, rows = header.size
     first_byte, first_bit = divmod(index * columns * rows, 8)
-    header.file.seek(header.pixels_at + first_byte)
-    packed = np.frombuffer(header.file.read((first_bit + columns * rows + 7) // 8), np.uint8)
-    return np.unpackbits(packed, bitorder="little")[first_bit:][: columns * rows].reshape(rows, columns)
+    content = _read(header, header.pixels_at + first_byte, (first_bit + columns * rows + 7) // 8)
+    bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")
+    return bits[first_bit:][: columns * rows].reshape(rows, columns)
+
+
+def _read(header: Header, start: int, size: int) -> bytes:
+    with header.turn:
+        header.file.seek(start)
+        return header.file.read(size)
 
 
 def _compressed(header: Header, index: int) -> tuple[Pixels, str]:
-    frame = _compressed_frame(header, index)
+    with header.turn:  # a compressed frame is not many times larger than it is decoded
+        frame = read_frame(header.file, header.places, index, 2 * math.ceil(_frame_bytes(header)) + _SPARE_BYTES)
     if get_decoder(header.syntax).available_plugins == ("pydicom",):  # RLE by pure Python, which cannot crash
         return dicom_decoder.decoded(frame, options(header))
     if header.syntax != RLELossless:  # it has no size of its own
@@ -128,45 +137,14 @@ def options(header: Header) -> dict[str, Any]:
     plain = {name: _plain(value) for name, value in held.items() if value is not None}
     if _samples(header) > 1:
         plain.setdefault("planar_configuration", 0)  # what nearly all files have, and what compressed ones ignore
+    plain["number_of_frames"] = 1
     if header.syntax.is_encapsulated:
-        return {**plain, "number_of_frames": 1, "transfer_syntax_uid": str(header.syntax)}
+        return {**plain, "transfer_syntax_uid": str(header.syntax)}
     return {**plain, "pixel_keyword": header.pixels, "pixel_vr": header.pixels_type}
 
 
 def _plain(value: Any) -> int | str:
     return str(value) if isinstance(value, str) else int(value)
-
-
-def _compressed_frame(header: Header, index: int) -> bytes:
-    """The codestream of a frame, found by the offset tables or by walking over the fragments."""
-    dataset = header.dataset
-    offsets = (dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths"))
-    header.file.seek(header.pixels_at)
-    return get_frame(
-        _Bounded(header.file, 2 * math.ceil(_frame_bytes(header)) + _SPARE_BYTES),
-        index,
-        number_of_frames=header.frames,
-        extended_offsets=offsets if all(offsets) else None,
-    )
-
-
-class _Bounded:
-    """A file of which only so much may be read: a compressed frame is not many times larger than it is decoded."""
-
-    def __init__(self, file: BinaryIO, limit: int) -> None:
-        self._file, self._left = file, limit
-        self.tell, self.seek = file.tell, file.seek
-
-    def read(self, size: int = -1, /) -> bytes:
-        if size < 0 or size > self._left:
-            size = self._left + 1
-        data = self._file.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise InputError("the compressed frame is larger than the header's rows and columns allow")
-        if len(data) < size and size > _ITEM_BYTES:
-            raise InputError(f"they are cut short: {len(data):,} of a fragment's {size:,} bytes are there")
-        return data
 
 
 def _check_codestream(frame: bytes, header: Header) -> None:
@@ -215,7 +193,3 @@ def _bits(header: Header) -> int:
 
 def _samples(header: Header) -> int:
     return header.number("SamplesPerPixel")
-
-
-def _size(file: BinaryIO) -> int:
-    return file.seek(0, io.SEEK_END)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -13,11 +12,10 @@ from av import VideoFrame
 
 from brightspark.core.errors import InputError
 from brightspark.core.predictor import Opener
-from brightspark.core.storage import split_scheme
 from brightspark.vision.film import Film, Matrix
+from brightspark.vision.unchanged import Unchanged, open_alike
 
 FILMS_HELD = 4  # open films in a process; each holds a decoder's frames: about 60 MB for H.264 of 1920 × 1080 pixels
-TRUSTED_SECONDS = 60  # for which an open file that cannot be looked at (an object store's) counts as unchanged
 
 _films: list[HeldFilm] = []  # the one used last is last
 _lock = threading.Lock()
@@ -71,14 +69,13 @@ class HeldFilm:
     def __init__(self, path: str, open: Opener, max_pixels: int) -> None:
         self._path, self._open, self._max_pixels = path, open, max_pixels
         self._film: Film | None = None
-        self._stamp: tuple[int, ...] | None = None
-        self._used = 0.0  # time.monotonic()
+        self._file: Unchanged | None = None
         self._closed = False
         self._turns = Turns()
 
     def is_for(self, path: str, open: Opener, max_pixels: int) -> bool:
         """Whether this is the film that such a call means."""
-        return path == self._path and max_pixels == self._max_pixels and _same(open, self._open)
+        return path == self._path and max_pixels == self._max_pixels and open_alike(open, self._open)
 
     def at(self, seconds: float | None) -> Seen | None:
         """The frame at a time; None where the film was closed meanwhile."""
@@ -102,23 +99,17 @@ class HeldFilm:
             self._drop()
 
     def _current(self) -> Film:
-        if self._film is not None and self._changed():
+        if self._file is not None and not self._file.still():
             self._drop()
         if self._film is None:
-            self._stamp = _stamp(self._path)
+            self._file = Unchanged(self._path)
             file = self._open(self._path, whole=False)
             try:
                 self._film = Film(file, max_pixels=self._max_pixels)
             except BaseException:
                 file.close()
                 raise
-        self._used = time.monotonic()
         return self._film
-
-    def _changed(self) -> bool:
-        if self._stamp is None:
-            return time.monotonic() - self._used > TRUSTED_SECONDS
-        return self._stamp != _stamp(self._path)
 
     def _drop(self) -> None:
         if self._film is not None:
@@ -156,27 +147,6 @@ class Turns:
 
     def _next(self) -> float:
         return min(self._waiting, key=lambda moment: (moment < self._last, moment))
-
-
-def _stamp(path: str) -> tuple[int, ...] | None:
-    """What changes with a local file; None for one in other storage."""
-    scheme, plain = split_scheme(path)
-    if scheme != "file":
-        return None
-    try:
-        found = os.stat(plain)  # noqa: PTH116 - once a row: Path costs more than the call
-    except OSError:
-        return ()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _same(one: Opener, other: Opener) -> bool:
-    """Whether two openers open alike: methods of equal storages do, and each task has a storage of its own."""
-    if one == other:
-        return True
-    method = getattr(one, "__func__", None)
-    same_method = method is not None and method is getattr(other, "__func__", None)
-    return same_method and getattr(one, "__self__", None) == getattr(other, "__self__", None)
 
 
 def _forget() -> None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from brightspark.core.errors import InputError, StorageError
 from brightspark.core.predictor import Record, Work
-from brightspark.vision import dicom, images, video
+from brightspark.vision import dicom, dicom_cache, images, video
 from brightspark.vision.images import Picture
 from brightspark.vision.settings import FRAME, TIME, ReadingSettings
 
@@ -30,8 +30,13 @@ def open_picture(record: Record, work: Work, settings: ReadingSettings) -> Itera
         with _moment(source, which, work, settings) as picture:
             yield picture
         return
-    with io.BytesIO(source) if isinstance(source, bytes) else work.open(source, whole=False) as file:
-        yield _in_file(file, source, _number(which, settings.frame_col or FRAME), settings)
+    frame = _number(which, settings.frame_col or FRAME)
+    if isinstance(source, bytes):
+        with io.BytesIO(source) as file:
+            yield _in_bytes(file, frame, settings)
+    else:
+        with dicom_cache.opened(source, work.open) as found:
+            yield _in_file(found, source, frame, settings)
 
 
 @contextmanager
@@ -59,15 +64,18 @@ def _number(which: Mapping[str, Any], name: str) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _in_file(file: BinaryIO, source: str | bytes, frame: float | None, settings: ReadingSettings) -> Picture:
-    """Of a DICOM one frame is read by itself, so that it does not matter how large the file is; of others it does."""
+def _in_bytes(file: BinaryIO, frame: float | None, settings: ReadingSettings) -> Picture:
     if dicom.is_dicom(file):
         return dicom.open_frame(file, frame, max_pixels=settings.max_pixels, window=settings.window)
-    if isinstance(source, str):
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        if size > settings.max_file_bytes:
-            raise StorageError(
-                f"{source} has {size:,} bytes, more than the {settings.max_file_bytes:,} that are allowed"
-            )
     return images.open_still(file, frame, max_pixels=settings.max_pixels)
+
+
+def _in_file(found: dicom_cache.Opened, path: str, frame: float | None, settings: ReadingSettings) -> Picture:
+    """Of a DICOM one frame is read by itself, so that it does not matter how large the file is; of others it does."""
+    if found.header is not None:
+        return dicom.picture_of(found.header, frame, max_pixels=settings.max_pixels, window=settings.window)
+    size = found.file.seek(0, io.SEEK_END)
+    found.file.seek(0)
+    if size > settings.max_file_bytes:
+        raise StorageError(f"{path} has {size:,} bytes, more than the {settings.max_file_bytes:,} that are allowed")
+    return images.open_still(found.file, frame, max_pixels=settings.max_pixels)

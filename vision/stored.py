@@ -36,6 +36,8 @@ class StoredFile:
         self.seek, self.tell, self.close = file.seek, file.tell, file.close
         self.left = math.inf
         """Bytes that may still be asked for: lengths that a damaged file states would fill the memory."""
+        self.held: bytes | bytearray = getattr(file, "held", b"")
+        """What of it lies in memory."""
 
     def read(self, size: int = -1, /) -> bytes:
         """As every file's. Raises InputError for more than is `left`."""

@@ -60,9 +60,24 @@ def dicom_bytes(made: Dataset, syntax: UID | None = None) -> bytes:
     return file.getvalue()
 
 
-def compressed(made: Dataset, syntax: UID, frames: Sequence[bytes]) -> bytes:
-    """A file whose pixels are codestreams, one a frame."""
-    made.add_new("PixelData", "OB", encapsulate(list(frames)))
+def window_group(centre: float, width: float) -> Dataset:
+    """A frame's own functional group, as in enhanced multi-frame files: its window, and what else is said of it."""
+    group = Dataset()
+    for name, elements in {
+        "FrameVOILUTSequence": {"WindowCenter": centre, "WindowWidth": width},
+        "FrameContentSequence": {"StackID": "1", "DimensionIndexValues": [1, 1]},
+        "PlanePositionSequence": {"ImagePositionPatient": [0, 0, 0]},
+        "PixelValueTransformationSequence": {"RescaleSlope": 1, "RescaleIntercept": 0, "RescaleType": "US"},
+    }.items():
+        item = Dataset()
+        item.update(elements)
+        setattr(group, name, [item])
+    return group
+
+
+def compressed(made: Dataset, syntax: UID, frames: Sequence[bytes], *, table: bool = True) -> bytes:
+    """A file whose pixels are codestreams, one a frame, with a table of their offsets before them or without."""
+    made.add_new("PixelData", "OB", encapsulate(list(frames), has_bot=table))
     made["PixelData"].is_undefined_length = True
     return dicom_bytes(made, syntax)
 

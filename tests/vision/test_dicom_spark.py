@@ -143,7 +143,7 @@ class TestReading:
     def test_storage_that_fails_for_a_moment_loses_no_frames(self, tmp_path: Path) -> None:
         """The task fails, and Spark tries it again."""
         (tmp_path / "three").write_bytes(dicom_bytes(dicom_set(whole_range_frames(), frames=3)))
-        reader = _Reader(storage=FLAKY, facts=("Rows",), tags=(0x00280010,), all_frames=True)
+        reader = _Reader(storage=FLAKY, facts=("Rows",), tags=(0x00280010,), runs=8)
         path = f"flaky://{tmp_path}/three"
         with (
             flaky(reads=2),
