@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brightspark.core.metrics import classification as evaluate
     from brightspark.vision.dicom_files import read_dicom
+    from brightspark.vision.explanation import explain
     from brightspark.vision.featurizer import ImageFeaturizer
     from brightspark.vision.model import ImageClassifierModel
     from brightspark.vision.moments import read_video
@@ -27,6 +28,7 @@ _HOMES = {
     "ImageFeaturizer": ("brightspark.vision.featurizer", "ImageFeaturizer"),
     "ImageSettings": ("brightspark.vision.settings", "ImageSettings"),
     "evaluate": ("brightspark.core.metrics", "classification"),
+    "explain": ("brightspark.vision.explanation", "explain"),
     "read_dicom": ("brightspark.vision.dicom_files", "read_dicom"),
     "read_images": ("brightspark.vision.read", "read_images"),
     "read_video": ("brightspark.vision.moments", "read_video"),
@@ -38,6 +40,7 @@ __all__ = [
     "ImageFeaturizer",
     "ImageSettings",
     "evaluate",
+    "explain",
     "read_dicom",
     "read_images",
     "read_video",

@@ -86,6 +86,36 @@ def _hint(rows: int, images: str) -> None:
 
 
 @app.command()
+def explain(
+    model: Annotated[str, typer.Argument(help="An artifact, a folder, a timm or hub name, or samples:NAME.")],
+    images: Annotated[str, typer.Argument(help="A folder of images, or a table of paths or bytes.")],
+    out: OutOption,
+    format: FormatOption = None,
+    label: Annotated[
+        str | None, typer.Option(help="The column of the label to explain; by default each picture's likeliest.")
+    ] = None,
+    overlay: Annotated[bool, typer.Option(help="Draw the heat over the picture, or as grey values alone.")] = True,
+    batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what speaks for a label: every row of INPUT comes back with a heat map (PNG), or an error."""
+    from brightspark.core.publish import refuse_existing, refuse_replacing
+    from brightspark.core.storage import absolute
+    from brightspark.vision import ImageClassifierModel, read_images
+    from brightspark.vision.explanation import ImageExplainer
+
+    refuse_replacing(images, out)
+    classifier = ImageClassifierModel.pretrained(sample_or_path(model), batch_size=batch_size)
+    explainer = ImageExplainer.of(classifier, label_col=label, overlay=overlay)
+    spark = start_session(quiet=as_json)
+    if not overwrite:
+        refuse_existing(spark, out)
+    explained, observation = explainer.measure(read_images(spark, absolute(images), format=format))
+    _hint(write_answers(explained, observation, out, overwrite=overwrite, as_json=as_json), images)
+
+
+@app.command()
 def evaluate(
     table: Annotated[str, typer.Argument(help="A table that `score` wrote, with the true label in a column.")],
     label: Annotated[str, typer.Option(help="The column of the true label's name.")] = "label",
