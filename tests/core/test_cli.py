@@ -74,8 +74,8 @@ def test_help_and_usage(brightspark: Run) -> None:
     assert brightspark("--help")[0] == 0
     code, said, _ = brightspark("vision", "--help")
     assert code == 0
-    assert "score" in said
-    assert "evaluate" in said
+    for command in ("score", "evaluate", "explain"):
+        assert command in said
     for wrong in (["none"], ["vision", "none"], ["vision", "score"], ["vision", "score", "m", "i", "--outt", "x"],
                   ["vision", "score", "m", "i", "--out", "o", "--top-k", "many"],
                   ["vision", "score", "m", "i", "--out", "o", "--max-error-rate", "0.1"]):  # fmt: skip
@@ -172,6 +172,31 @@ def test_failed_rows_go_to_quarantine(
 
 
 @pytest.mark.slow
+def test_explain_writes_a_heat_map_for_every_row(
+    spark: SparkSession, brightspark: Run, photographs: Path, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    code, said, _ = brightspark("vision", "explain", tiny, photographs, "--out", out, "--json")
+    assert code == 0
+    numbers = json.loads(said)
+    assert (numbers["records"], numbers["errors"], numbers["out"]) == (5, 1, str(out))
+    rows = spark.read.parquet(str(out))
+    assert rows.filter("explain_error is null and explained in ('a', 'b', 'c') and heat_map is not null").count() == 4
+    assert rows.filter("explain_error is not null and explained is null and heat_map is null").count() == 1
+
+    code, _, said = brightspark("vision", "explain", tiny, photographs, "--out", out)
+    assert code == 1
+    assert "exists already" in said
+    asked = ("--label", "label", "--no-overlay", "--overwrite")  # the folders' names, which the model does not know
+    code, said, _ = brightspark("vision", "explain", tiny, photographs, "--out", out, *asked)
+    assert code == 0
+    assert "5 records, 5 errors" in said
+    code, _, said = brightspark("vision", "explain", tiny, photographs, "--out", photographs, "--overwrite")
+    assert code == 1
+    assert f"holds {photographs}" in said
+
+
+@pytest.mark.slow
 def test_evaluate_measures_a_table(spark: SparkSession, brightspark: Run, tmp_path: Path) -> None:
     rows = [("cat", "cat", [0.9, 0.1], None), ("dog", "cat", [0.6, 0.4], None), ("dog", "dog", [0.2, 0.8], None)]
     table = spark.createDataFrame(rows, "label string, prediction string, probability array<float>, error string")
@@ -202,6 +227,8 @@ def test_evaluate_measures_a_table(spark: SparkSession, brightspark: Run, tmp_pa
         (["score", "resnet81", "{tmp}", "--out", "{tmp}/out"], "did you mean"),
         (["score", "{tmp}", "{tmp}", "--out", "{tmp}/out"], "no model.safetensors"),
         (["score", "samples:efficientnet", "{tmp}", "--out", "{tmp}/out"], "did you mean 'efficientnet-lite0'"),
+        (["explain", "{tiny}", "{tmp}/table.csv", "--out", "{tmp}/out"], "neither a column 'path' nor 'content'"),
+        (["explain", "{tiny}", "{tmp}/paths.csv", "--out", "{tmp}/out", "--label", "labell"], "did you mean 'label'"),
         (["evaluate", "{tmp}/gone"], "does not look like a table"),
         (["evaluate", "{tmp}/gone.parquet"], "PATH_NOT_FOUND"),
         (["evaluate", "{tmp}/table.csv"], "no column"),
@@ -212,6 +239,7 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "table.csv").write_text("image,x\na.jpg,1\n")
+    (tmp_path / "paths.csv").write_text("path,label\na.jpg,a\n")
     code, out, said = brightspark("vision", *[argument.format(tiny=tiny, tmp=tmp_path) for argument in arguments])
     assert code == 1
     assert reason in said
