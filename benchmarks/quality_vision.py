@@ -1,0 +1,228 @@
+"""Does our loop learn as much as a plain timm script? `python benchmarks/quality_vision.py` [--part PART] [--seeds N].
+
+Three parts, each on Fashion-MNIST's pictures, with the same rows, splits, settings and seeds for both contenders:
+
+- finetune: EfficientNet-Lite0 (ImageNet's weights) on 3,000 pictures, 10 labels, our defaults;
+- scratch: resnet18 with random weights on 12,000 pictures;
+- several: EfficientNet-Lite0 on 2,000 squares of four pictures, each with up to four labels; mean average precision.
+
+The test pictures take no part in training. Differences are ours minus plain: over the seeds with Student's interval,
+and over the test pictures by a paired bootstrap.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+from quality import fashion, plain
+from sklearn.metrics import average_precision_score
+
+from brightspark import samples
+from brightspark.core.precision import resolve_precision
+from brightspark.core.session import session
+from brightspark.core.survey import is_held_out
+from brightspark.vision import ImageClassifier, ImageFitSettings
+
+RESULT = Path(__file__).parent / "results" / "quality_vision.json"
+SHARE = 0.1  # of the rows that validate
+RESAMPLES = 2_000
+STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45}  # 97.5 % points, by the number of seeds
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is learned, and from which network."""
+
+    network: str
+    pretrained: bool
+    image_size: int
+    training: int
+    test: int
+    epochs: int
+    several: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+    model_args: dict[str, Any] = field(default_factory=dict)
+
+
+PARTS = {
+    "finetune": Part("efficientnet-lite0", True, 96, 3_000, 2_000, 4),
+    "scratch": Part(
+        "resnet18", False, 28, 12_000, 10_000, 6, settings={"scale": 0.7, "learning_rate": 1e-3, "color_jitter": 0.0},
+        model_args={"in_chans": 1},
+    ),
+    "several": Part("efficientnet-lite0", True, 112, 2_000, 1_000, 4, several=True, settings={"scale": 1.0}),
+}  # fmt: skip
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    options = arguments()
+    described = machine.describe()
+    print(machine.headline(described))
+    source = fashion.fetch(options.fashion)
+    found = {}
+    for name in options.part or PARTS:
+        with tempfile.TemporaryDirectory(prefix="brightspark-bench-") as scratch:
+            found[name] = compare(PARTS[name], source, Path(scratch), options.seeds)
+        print(as_text(name, found[name]), flush=True)
+        kept = json.loads(RESULT.read_text())["parts"] if RESULT.exists() else {}
+        RESULT.write_text(json.dumps({"machine": described, "parts": {**kept, **found}}, indent=1) + "\n")
+
+
+def compare(part: Part, source: Path, scratch: Path, seeds: int) -> dict[str, Any]:
+    """Both contenders on every seed; their answers on the test pictures, and the differences."""
+    write = fashion.write_composites if part.several else fashion.write_single
+    rows, test = write(source, scratch, "train", part.training), write(source, scratch, "t10k", part.test)
+    spark = session("benchmark")
+    frame = spark.createDataFrame(rows, f"path string, label {'array<string>' if part.several else 'string'}")
+    held = {row["path"] for row in frame.filter(is_held_out(["path"], SHARE, ())).select("path").collect()}
+    parts = {
+        "training": [row for row in rows if row[0] not in held],
+        "validation": [row for row in rows if row[0] in held],
+        "test": test,
+    }
+    labels = sorted({name for _, label in rows for name in ([label] if isinstance(label, str) else label)})
+    runs = []
+    for seed in range(seeds):
+        contenders = {"plain": lambda seed=seed: run_plain(part, parts, labels, seed),
+                      "ours": lambda seed=seed: run_ours(part, frame, test, labels, seed)}  # fmt: skip
+        order = list(contenders) if seed % 2 else list(contenders)[::-1]
+        run: dict[str, Any] = {}
+        for name in order:
+            started = time.perf_counter()
+            answers = contenders[name]()
+            run[name] = {"seconds": time.perf_counter() - started, "answers": answers}
+        runs.append(run)
+        scores = {name: score(run[name]["answers"], test, labels) for name in run}
+        seconds = {name: round(run[name]["seconds"]) for name in run}
+        print(f"seed {seed}: {scores}, seconds {seconds}", flush=True)
+    return summary(part, runs, test, labels)
+
+
+def run_plain(part: Part, parts: dict[str, Any], labels: Sequence[str], seed: int) -> np.ndarray:
+    """The plain loop with the settings that ours has by default."""
+    settings = ImageFitSettings(**part.settings)
+    name = str(samples.model(part.network)) if part.pretrained else part.network
+    network = plain.start(
+        name, labels, image_size=part.image_size, pretrained=part.pretrained, seed=seed, **part.model_args
+    )
+    return plain.train_and_answer(
+        network,
+        labels,
+        parts,
+        augmentation=settings.augmentation,
+        epochs=part.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        label_smoothing=settings.label_smoothing,
+        warmup=settings.warmup,
+        bfloat16=resolve_precision("auto", "cpu") == "bfloat16",
+        seed=seed,
+    )
+
+
+def run_ours(part: Part, frame: Any, test: Sequence[Any], labels: Sequence[str], seed: int) -> np.ndarray:
+    """Through Spark, from the DataFrame to the answers."""
+    classifier = ImageClassifier(
+        str(samples.model(part.network)) if part.pretrained else part.network,
+        pretrained=part.pretrained,
+        image_size=part.image_size,
+        model_args=part.model_args,
+        epochs=part.epochs,
+        validation_share=SHARE,
+        seed=seed,
+        **part.settings,
+    )
+    model = classifier.fit(frame)
+    assert model.labels == tuple(labels)
+    shown = frame.sparkSession.createDataFrame([(path,) for path, _ in test], "path string")
+    answered = {row["path"]: row["probability"] for row in model.transform(shown).collect()}
+    return np.array([answered[path] for path, _ in test])
+
+
+def score(answers: np.ndarray, test: Sequence[Any], labels: Sequence[str]) -> float:
+    """Accuracy; mean average precision where there are several labels."""
+    if isinstance(test[0][1], str):
+        return float(right(answers, test, labels).mean())
+    return float(average_precision_score(truths(test, labels), answers, average="macro"))
+
+
+def right(answers: np.ndarray, test: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+    """Whether each test picture got its label."""
+    return np.array([labels[index] for index in answers.argmax(axis=1)]) == np.array([label for _, label in test])
+
+
+def truths(test: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+    """Rows of zeros and ones."""
+    return np.array([[name in label for name in labels] for _, label in test])
+
+
+def summary(part: Part, runs: list[dict[str, Any]], test: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
+    """Scores by seed, the mean difference over the seeds, and over the test pictures."""
+    scores = {name: [score(run[name]["answers"], test, labels) for run in runs] for name in ("plain", "ours")}
+    differences = [ours - other for ours, other in zip(scores["ours"], scores["plain"], strict=True)]
+    count = len(runs)
+    spread = STUDENT[count] * statistics.stdev(differences) / math.sqrt(count) if count in STUDENT else math.nan
+    mean = statistics.fmean(differences)
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(0, len(test), (RESAMPLES, len(test)))
+    if part.several:
+        resampled = [_resampled_precision(runs, test, labels, rows) for rows in drawn[:200]]
+    else:
+        by_picture = np.mean([right(run["ours"]["answers"], test, labels).astype(float)
+                              - right(run["plain"]["answers"], test, labels) for run in runs], axis=0)  # fmt: skip
+        resampled = list(by_picture[drawn].mean(axis=1))
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return {
+        "metric": "mean average precision" if part.several else "accuracy",
+        "scores": scores,
+        "seconds": {name: [run[name]["seconds"] for run in runs] for name in ("plain", "ours")},
+        "difference": mean,
+        "over_seeds": [mean - spread, mean + spread],
+        "over_pictures": [float(low), float(high)],
+        "setting": asdict(part),
+    }
+
+
+def _resampled_precision(runs: list[dict[str, Any]], test: Sequence[Any], labels: Sequence[str], rows: Any) -> float:
+    wanted = truths(test, labels)[rows]
+    found = {
+        name: [average_precision_score(wanted, run[name]["answers"][rows], average="macro") for run in runs]
+        for name in ("ours", "plain")
+    }
+    return statistics.fmean(found["ours"]) - statistics.fmean(found["plain"])
+
+
+def as_text(name: str, found: dict[str, Any]) -> str:
+    """A line of a Markdown table."""
+    means = {contender: statistics.fmean(scores) for contender, scores in found["scores"].items()}
+    seeds, pictures = (f"[{low:+.4f}, {high:+.4f}]" for low, high in (found["over_seeds"], found["over_pictures"]))
+    return (
+        f"| {name} | {found['metric']} | {means['plain']:.4f} | {means['ours']:.4f} | {found['difference']:+.4f} | "
+        f"{seeds} | {pictures} |"
+    )
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", action="append", choices=list(PARTS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--fashion", type=Path, default=fashion.scratch(), help=f"where {fashion.PACKAGE} is, or goes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

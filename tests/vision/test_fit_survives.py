@@ -1,0 +1,196 @@
+"""Fine-tuning on rows as they come: broken, few, rare, odd in shape; and on several ranks, killed and begun again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+from pyspark.sql import functions as F
+
+from brightspark.core.artifact import open_artifact
+from brightspark.core.errors import BudgetError, InputError
+from brightspark.core.journal import read_journal
+from brightspark.vision import ImageClassifier, read_images
+from tests.vision.coloured import coloured, save_coloured
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SMALL: dict[str, Any] = {
+    "pretrained": False, "image_size": 32, "epochs": 2, "batch_size": 16, "learning_rate": 3e-3,
+    "validation_share": 0.3, "loader_workers": 0, "precision": "float32",
+}  # fmt: skip
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_coloured(tmp_path_factory.mktemp("pictures"), 20)
+
+
+def fitted(rows: DataFrame, folder: Path, **settings: Any) -> Any:
+    return ImageClassifier("test_resnet", **{**SMALL, "run_folder": str(folder / "runs"), **settings}).fit(rows)
+
+
+def with_broken(spark: SparkSession, pictures: Path, tmp_path: Path, broken: int) -> DataFrame:
+    shutil.copytree(pictures, tmp_path / "pictures")
+    for number in range(broken):
+        (tmp_path / "pictures" / "red" / f"broken-{number}.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    return read_images(spark, str(tmp_path / "pictures"))
+
+
+def test_broken_images_take_no_part_within_the_budget(
+    spark: SparkSession, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = with_broken(spark, pictures, tmp_path, 6)
+    with caplog.at_level(logging.WARNING, logger="brightspark"):
+        model = fitted(rows, tmp_path, max_error_rate=0.3)
+    assert model.artifact.training["training_rows"] + model.artifact.metrics["validation_rows"] == 60
+    told = [
+        record.getMessage() for record in caplog.records if "cannot be read and take no part" in record.getMessage()
+    ]
+    assert told
+    assert "OSError" in told[0] or "image" in told[0]
+
+
+def test_too_many_broken_images_stop_it_and_one_is_named(spark: SparkSession, pictures: Path, tmp_path: Path) -> None:
+    rows = with_broken(spark, pictures, tmp_path, 6)
+    with pytest.raises(BudgetError, match=r"rows cannot be read, more than the 0 that max_error_rate=0.01 allows; one"):
+        fitted(rows, tmp_path)
+    with pytest.raises(InputError, match=r"none of \d rows can be read; one of them: "):
+        fitted(rows.filter(F.col("path").contains("broken") | F.col("path").contains("blue/0000")), tmp_path, epochs=1)
+
+
+def test_a_label_with_one_image_and_fewer_images_than_a_batch(
+    spark: SparkSession, pictures: Path, tmp_path: Path
+) -> None:
+    rows = read_images(spark, str(pictures)).filter("label = 'red' and path like '%000%' or path like '%blue/0001%'")
+    model = fitted(rows, tmp_path, batch_size=64)
+    assert model.artifact.training["rows_by_label"]["blue"] == 1
+    assert "Fewer than 20 training rows: blue, red." in model.artifact.limits
+
+
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+def test_one_in_many_is_still_found_where_labels_are_balanced(
+    spark: SparkSession, tmp_path: Path, balance: str
+) -> None:
+    """1 to 100 here: the rows learned from, not the idea, are what would take long at 1 to 1,000."""
+    for label, count in (("blue", 300), ("red", 3)):
+        (tmp_path / "in" / label).mkdir(parents=True)
+        for seed in range(count):
+            coloured(label, seed).save(tmp_path / "in" / label / f"{seed}.png")
+    rows = read_images(spark, str(tmp_path / "in"))
+    model = fitted(rows, tmp_path, balance=balance, validation_share=0.0, epochs=3, color_jitter=0.0)
+    unseen = read_images(spark, str(save_coloured(tmp_path / "unseen", 10, first_seed=5000)))
+    found = model.transform(unseen.filter("label != 'green'"))
+    right = {row["label"]: row["right"] for row in found.groupBy("label").agg(
+        F.avg((F.col("prediction") == F.col("label")).cast("int")).alias("right")).collect()}  # fmt: skip
+    assert right["red"] > 0.5
+    assert right["blue"] > 0.5
+
+
+def test_images_of_all_shapes_and_formats_are_learned_from(spark: SparkSession, tmp_path: Path) -> None:
+    sizes = {"a": (1, 1), "b": (3000, 20), "c": (2000, 1500), "d": (7, 300)}
+    for name, size in sizes.items():
+        for label in ("red", "blue"):
+            (tmp_path / "in" / label).mkdir(parents=True, exist_ok=True)
+            for ending in ("jpg", "png", "bmp", "gif", "tiff", "webp"):
+                coloured(label, 1, size).save(tmp_path / "in" / label / f"{name}.{ending}")
+            Image.new("I;16", size, 3000).save(tmp_path / "in" / label / f"{name}-grey.png")
+    rows = read_images(spark, str(tmp_path / "in"))
+    assert rows.count() == 56
+    model = fitted(rows, tmp_path, epochs=1, max_error_rate=0.0)
+    assert model.artifact.training["training_rows"] < 56
+
+
+def test_an_image_too_narrow_to_scale_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "in" / "red").mkdir(parents=True)
+    coloured("red", 1, (60_000, 1)).save(tmp_path / "in" / "red" / "narrow.png")
+    rows = read_images(spark, str(tmp_path / "in")).unionByName(
+        read_images(spark, str(save_coloured(tmp_path / "blue", 3))).filter("label = 'blue'")
+    )
+    with pytest.raises(BudgetError, match="60000×1 pixels: scaled to"):
+        fitted(rows, tmp_path, validation_share=0.0, max_error_rate=0.0)
+
+
+def test_bytes_in_a_table_train_too(spark: SparkSession, pictures: Path, tmp_path: Path) -> None:
+    rows = (
+        spark.read.format("binaryFile")
+        .option("recursiveFileLookup", True)
+        .load(str(pictures))
+        .select("content", "path")
+    )
+    labelled = rows.select("content", F.element_at(F.split("path", "/"), -2).alias("kind"))
+    model = fitted(labelled, tmp_path, label_col="kind", epochs=1)
+    assert model.labels == ("blue", "green", "red")
+    assert model.transform(labelled.limit(2)).filter("error is null").count() == 2
+
+
+def test_a_command_that_was_killed_goes_on_to_the_same_artifact(pictures: Path, tmp_path: Path) -> None:
+    def command(out: Path) -> list[str]:
+        small = {
+            "pretrained": "false",
+            "image_size": 32,
+            "loader_workers": 1,
+            "snapshot_steps": 3,
+            "precision": "float32",
+        }
+        options = [text for name, value in small.items() for text in ("--set", f"{name}={value}")]
+        start = [sys.executable, "-m", "brightspark", "vision", "fit", str(pictures), "--model", "test_resnet"]
+        return [*start, "--out", str(out), "--epochs", "12", "--batch-size", "8", "--json", *options]
+
+    def run(out: Path) -> dict[str, Any]:
+        done = subprocess.run(command(out), capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return said
+
+    whole = run(tmp_path / "whole")
+    assert "accuracy" in whole
+    with subprocess.Popen(command(tmp_path / "killed"), start_new_session=True, stderr=subprocess.DEVNULL) as process:
+        steps_before = _killed_after(tmp_path / "killed.training", 12, process)
+    assert not (tmp_path / "killed").exists()
+    lines = _journal(tmp_path / "killed.training")
+    run(tmp_path / "killed")
+    assert open_artifact(tmp_path / "killed").digest == open_artifact(tmp_path / "whole").digest
+    assert steps_before >= 12
+    assert lines
+    assert not (tmp_path / "killed.training").exists()
+
+
+def _journal(folder: Path) -> list[Any]:
+    return [line for file in folder.glob("fit-*/run/metrics.jsonl") for line in read_journal(file)]
+
+
+def _killed_after(folder: Path, steps: int, process: subprocess.Popen[bytes]) -> int:
+    """Kills a command and all its processes once its training has taken so many steps; the steps taken."""
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline:
+        taken = max((line["step"] for line in _journal(folder) if line["kind"] == "step"), default=0)
+        if taken >= steps:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return int(taken)
+        assert process.poll() is None, "the command ended before it could be killed"
+        time.sleep(0.05)
+    raise AssertionError("the training took too long")
+
+
+def test_two_ranks_through_spark_make_a_model(spark: SparkSession, pictures: Path, tmp_path: Path) -> None:
+    if "connect" in type(spark).__module__:
+        pytest.skip("TorchDistributor's slots of the Connect server are tried in test_launch")
+    model = fitted(read_images(spark, str(pictures)), tmp_path, ranks=2, epochs=6, trained_blocks=1)
+    assert model.artifact.metrics["accuracy"] > 0.6
+    starts = [line for line in _journal(tmp_path / "runs") if line["kind"] == "started"]
+    assert [line["ranks"] for line in starts] == [2]
