@@ -47,6 +47,10 @@ class Artifact:
     columns: tuple[str, ...] = ()
     libraries: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """How it was trained: settings, and what names the data."""
+    limits: tuple[str, ...] = ()
+    """What a user must know of where the numbers come from, and of what the model was not tried on."""
 
     @property
     def digest(self) -> str:
@@ -102,6 +106,8 @@ def open_artifact(path: str | Path, *, kind: str | None = None, storage: Storage
             columns=tuple(raw["columns"]),
             libraries=dict(raw["libraries"]),
             metrics=dict(raw["metrics"]),
+            training=dict(raw.get("training", {})),
+            limits=tuple(raw.get("limits", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{address}/{MANIFEST} is damaged: {error!r}") from error
@@ -139,6 +145,8 @@ def writing(
     labels: Sequence[str] = (),
     columns: Sequence[str] = (),
     metrics: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    limits: Sequence[str] = (),
     packages: Sequence[str] = ("torch", "safetensors"),
     storage: Storage | None = None,
 ) -> Iterator[Path]:
@@ -174,6 +182,8 @@ def writing(
             labels=tuple(labels),
             columns=tuple(columns),
             metrics=metrics or {},
+            training=training or {},
+            limits=tuple(limits),
             libraries=_versions(("brightspark", *packages)),
         )
         (made / CARD).write_text(card(artifact), encoding="utf-8")
@@ -200,11 +210,14 @@ def card(artifact: Artifact) -> str:
     for title, table in (
         ("Settings", artifact.settings),
         ("Metrics", artifact.metrics),
+        ("Training", artifact.training),
         ("Made with", artifact.libraries),
     ):
         if table:
             lines += ["", f"## {title}", "", "| name | value |", "| --- | --- |"]
             lines += [f"| {name} | {_cell(value)} |" for name, value in table.items()]
+    if artifact.limits:
+        lines += ["", "## Limits", "", *(f"- {limit}" for limit in artifact.limits)]
     return "\n".join(lines) + "\n"
 
 

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 Line = Mapping[str, Any]
 FOLLOW_SECONDS = 1.0  # between two looks at the ranks' journal
 # What may change from one launch of a training to the next: nothing that it computes.
-_FREE = frozenset(
+FREE = frozenset(
     {
         "ranks", "use_gpu", "loader_workers", "snapshot_steps", "snapshot_minutes", "keep_snapshots", "max_restarts",
         "tensorboard",
@@ -116,7 +116,7 @@ def _take_errors(folder: Path) -> list[dict[str, Any]]:
 
 def _fixed(todo: Run) -> dict[str, Any]:
     """What makes a training this one and no other."""
-    settings = {name: value for name, value in asdict(todo.settings).items() if name not in _FREE}
+    settings = {name: value for name, value in asdict(todo.settings).items() if name not in FREE}
     fixed = {
         "builder": todo.builder,
         "facts": dict(todo.facts),

@@ -108,7 +108,7 @@ def _order(shards: Shards, task: Task, settings: TrainingSettings) -> Order:
     order = Order(rows=len(shards), seed=settings.seed)
     if settings.window_rows:
         if task.weigh is not None:
-            raise SettingError(f"window_rows={settings.window_rows} shows each row once: rows cannot be weighed as well")
+            raise SettingError(f"window_rows={settings.window_rows} shows each row once; weights would not")
         groups = tuple(rows for shard in shards.manifest.shards for rows in shard.row_groups)
         return replace(order, groups=groups, window_rows=settings.window_rows)
     if task.weigh is not None:

@@ -81,7 +81,7 @@ class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):
         return Scoring(
             loader=self.loader,
             # Labels can be tens of thousands; the workers read them from the model's own files.
-            artifact=replace(self.artifact, labels=(), settings={}, metrics={}),
+            artifact=replace(self.artifact, labels=(), settings={}, metrics={}, training={}, limits=()),
             settings=self.settings,
             columns=self.input_columns(df),
             answer_type=self.answer_type(),
@@ -133,6 +133,8 @@ class _Writer(MLWriter):
             labels=artifact.labels,
             columns=tuple(self.model.outputs()),
             metrics=artifact.metrics,
+            training=artifact.training,
+            limits=artifact.limits,
         ) as folder:
             for name in artifact.files:
                 target = folder / name

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -57,6 +58,30 @@ class Configured(Params, Generic[S]):
     def _set(self, **kwargs: Any) -> Any:
         """Spark's own, which lets None pass and raises TypeError for a value of another type."""
         return super()._set(**{name: _converted(self.getParam(name), value) for name, value in kwargs.items()})
+
+
+def parsed(settings: type[Any], pairs: Sequence[str]) -> dict[str, Any]:
+    """Settings from texts like `hflip=0`, as a command line has them; values are JSON, or else texts.
+
+    Raises SettingError for a text of another form, and for a setting that there is not.
+
+    >>> from brightspark.core.training_settings import TrainingSettings
+    >>> parsed(TrainingSettings, ["ema_decay=0.99", "optimizer=sgd", "clip_norm=null"])
+    {'ema_decay': 0.99, 'optimizer': 'sgd', 'clip_norm': None}
+    """
+    known = [declared.name for declared in fields(settings)]
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise SettingError(f"{pair!r} sets nothing: write NAME=VALUE, such as {known[0]}=…")
+        if name not in known:
+            raise SettingError(f"there is no setting {name!r}; {did_you_mean(name, known)}")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
 
 
 def _converted(param: Param[Any], value: Any) -> Any:

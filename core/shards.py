@@ -63,6 +63,14 @@ class Shards:
         self._check(columns)
         return Rows(self._on_this_node(), columns)
 
+    def forget(self) -> None:
+        """Deletes this node's copy, if there is one."""
+        shutil.rmtree(self._copied_to, ignore_errors=True)
+
+    @property
+    def _copied_to(self) -> Path:
+        return cache_root() / "shards" / self.manifest.digest
+
     def _check(self, columns: Sequence[str]) -> None:
         for name in columns:
             if name not in self.manifest.columns:
@@ -91,7 +99,7 @@ class Shards:
 
     def _on_this_node(self) -> Path:
         """The folder of this node's copy; who comes first makes it, the others wait."""
-        folder = cache_root() / "shards" / self.manifest.digest
+        folder = self._copied_to
         if folder.is_dir():
             return folder
         with file_lock(folder):

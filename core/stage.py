@@ -38,6 +38,10 @@ _WRITING = {
 }
 
 
+class NoRowsError(InputError):
+    """There was nothing to stage."""
+
+
 def stage(df: DataFrame, path: str, *, overwrite: bool = False) -> Manifest:
     """Writes a DataFrame once, as Parquet shards and a manifest in a folder that all executors and ranks see.
 
@@ -100,7 +104,7 @@ def _write(df: DataFrame, path: str) -> tuple[int, str]:
     observed.write.options(**_WRITING).parquet(path)
     counted = observation.get
     if not counted["rows"]:
-        raise InputError(f"there are no rows to stage at {path.rpartition('/')[0]}")
+        raise NoRowsError(f"there are no rows to stage at {path.rpartition('/')[0]}")
     return int(counted["rows"]), f"{int(counted['low']):024x}{int(counted['high']):024x}"
 
 

@@ -62,8 +62,8 @@ class Task:
 
     batch: Callable[[pa.Table, bool], Batch] | None = None
     """Rows of an Arrow table as one batch, for columns of numbers, where a call for each record would cost more than
-    the network. Random numbers are seeded by (seed, epoch, the first row's place). Where it raises, it is called for each row
-    alone, to find those that are to be skipped.
+    the network. Random numbers are seeded by (seed, epoch, the first row's place). Where it raises, it is called for
+    each row alone, to find those that are to be skipped.
     """
 
     loss: Callable[[torch.nn.Module, Batch], Loss]

@@ -48,7 +48,8 @@ def answers(
     action. Raises InputError for an input column that is missing, or an output column that exists.
     """
     _check_columns(df, scoring.columns, outputs)
-    deliver(df.sparkSession, scoring.artifact)
+    if scoring.artifact is not None:
+        deliver(df.sparkSession, scoring.artifact)
     _bound_arrow_batches(df.sparkSession)
     scored = df.withColumn(_ANSWER, _udf(scoring)(F.struct(*[F.col(quoted(name)) for name in scoring.columns])))
     if observation is not None:
@@ -114,7 +115,7 @@ def deliver(spark: SparkSession, artifact: Artifact) -> None:
     if artifact.digest in done:
         return
     folder = cache.keep(artifact.address, artifact.digest, artifact.files)
-    if not _workers_are_here(spark):
+    if not workers_are_here(spark):
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         if size > MAX_SENT_BYTES:
             raise ArtifactError(
@@ -125,7 +126,8 @@ def deliver(spark: SparkSession, artifact: Artifact) -> None:
     done.add(artifact.digest)
 
 
-def _workers_are_here(spark: SparkSession) -> bool:
+def workers_are_here(spark: SparkSession) -> bool:
+    """Whether all workers are known to run on this machine, as its threads."""
     from pyspark.sql.utils import is_remote
 
     master = spark.conf.get("spark.master", "") or ""

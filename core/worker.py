@@ -34,7 +34,9 @@ class Scoring:
     loader: str
     """`module:function`, called as `function(folder, device, settings)`; it returns a Predictor."""
 
-    artifact: Artifact
+    artifact: Artifact | None
+    """None for a predictor that needs no model's files; then `folder` is nothing to read from."""
+
     settings: ScoringSettings
     columns: tuple[str, ...]
     """The columns that cross into Python."""
@@ -44,7 +46,7 @@ class Scoring:
     @property
     def key(self) -> str:
         """Names what a worker has to load: equal keys share one model."""
-        return f"{self.loader} {self.artifact.digest} {self.settings!r}"
+        return f"{self.loader} {self.artifact.digest if self.artifact else ''} {self.settings!r}"
 
 
 def result_type(answer_type: pa.StructType) -> pa.StructType:
@@ -101,7 +103,8 @@ def loaded(scoring: Scoring) -> Scorer:
     scorer = _loaded.get(scoring.key)
     if scorer is None:
         started = time.perf_counter()
-        scorer = make_scorer(local_folder(scoring.artifact), scoring.loader, scoring.settings)
+        folder = local_folder(scoring.artifact) if scoring.artifact else Path(os.devnull)
+        scorer = make_scorer(folder, scoring.loader, scoring.settings)
         scorer.stats.load_seconds += time.perf_counter() - started
         _settle_memory()
         _loaded[scoring.key] = scorer

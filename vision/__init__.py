@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brightspark.core.metrics import classification as evaluate
     from brightspark.vision.dicom_files import read_dicom
+    from brightspark.vision.estimator import ImageClassifier
     from brightspark.vision.explanation import explain
     from brightspark.vision.featurizer import ImageFeaturizer
+    from brightspark.vision.fit_settings import ImageFitSettings
     from brightspark.vision.model import ImageClassifierModel
     from brightspark.vision.moments import read_video
     from brightspark.vision.read import read_images
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FeaturizerSettings": ("brightspark.vision.settings", "FeaturizerSettings"),
+    "ImageClassifier": ("brightspark.vision.estimator", "ImageClassifier"),
     "ImageClassifierModel": ("brightspark.vision.model", "ImageClassifierModel"),
     "ImageFeaturizer": ("brightspark.vision.featurizer", "ImageFeaturizer"),
+    "ImageFitSettings": ("brightspark.vision.fit_settings", "ImageFitSettings"),
     "ImageSettings": ("brightspark.vision.settings", "ImageSettings"),
     "evaluate": ("brightspark.core.metrics", "classification"),
     "explain": ("brightspark.vision.explanation", "explain"),
@@ -36,8 +40,10 @@ _HOMES = {
 
 __all__ = [
     "FeaturizerSettings",
+    "ImageClassifier",
     "ImageClassifierModel",
     "ImageFeaturizer",
+    "ImageFitSettings",
     "ImageSettings",
     "evaluate",
     "explain",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from brightspark.core.cli import (
     OverwriteOption,
     progress,
     sample_or_path,
+    show,
     start_session,
     write_answers,
 )
@@ -21,6 +23,69 @@ from brightspark.core.cli import (
 app = typer.Typer(help="Image classification, for any timm model.", no_args_is_help=True)
 
 ERROR_RATE = 0.01  # the share of rows that may fail where --quarantine is given
+
+
+@app.command()
+def fit(
+    images: Annotated[str, typer.Argument(help="A folder of images in their labels' folders, or a table with labels.")],
+    model: Annotated[
+        str, typer.Option(help="Where to start: a timm or hub name, a folder, an artifact, samples:NAME.")
+    ],
+    out: Annotated[str, typer.Option(help="Where the artifact goes: a folder, or a URI.")],
+    format: FormatOption = None,
+    label: Annotated[str, typer.Option(help="The column of the label, or of an array of labels.")] = "label",
+    group: Annotated[
+        str | None, typer.Option(help="A column of what must not stand on both sides: a patient, a camera.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="How often each image is seen.")] = 10,
+    batch_size: Annotated[int, typer.Option(help="Images in a step, over all ranks.")] = 64,
+    ranks: Annotated[int, typer.Option(help="Processes that train together, on slots of their own.")] = 1,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE for any other setting of ImageClassifier; may be given again."),
+    ] = None,
+    run_folder: Annotated[
+        str | None, typer.Option(help="Where the training lies meanwhile; by default OUT.training, deleted at the end.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a network on labelled images. The same command goes on where it was stopped or killed."""
+    from brightspark.core.params import parsed
+    from brightspark.core.publish import refuse_existing, refuse_replacing
+    from brightspark.core.storage import absolute
+    from brightspark.core.training_progress import training_progress
+    from brightspark.vision import ImageClassifier, ImageFitSettings, read_images
+
+    classifier = ImageClassifier(
+        sample_or_path(model),
+        **{
+            "label_col": label,
+            "group_col": group,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "ranks": ranks,
+            "run_folder": run_folder or _beside(out),
+            **parsed(ImageFitSettings, setting or ()),
+        },
+    )
+    refuse_replacing(images, out)
+    spark = start_session(quiet=as_json)
+    if not overwrite:
+        refuse_existing(spark, out)
+    with training_progress(quiet=as_json) as classifier.watch:
+        trained = classifier.fit(read_images(spark, absolute(images), format=format))
+    (trained.write().overwrite() if overwrite else trained.write()).save(out)
+    if run_folder is None:
+        shutil.rmtree(_beside(out), ignore_errors=True)
+    show({"out": out, **trained.artifact.metrics}, title=f"{len(trained.labels)} labels, in {out}", as_json=as_json)
+
+
+def _beside(out: str) -> str:
+    """The folder of a training that is to become an artifact at `out`."""
+    if "://" in out:
+        raise typer.BadParameter(f"--run-folder is needed with --out {out}: a path that the driver and all workers see")
+    return f"{out.rstrip('/')}.training"
 
 
 @app.command()

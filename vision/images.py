@@ -15,6 +15,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from brightspark.core.errors import InputError
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF")
+COMPACT = ("JPEG", "PNG", "WEBP")  # of them: small, and quick to decode again and again
 
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1}  # of Pillow's memory for a pixel, and 4 in all other modes: also in RGB
 _WEBP_BYTES = 12  # a pixel: libwebp's canvas, the one before, and a copy
@@ -42,6 +43,9 @@ class Picture:
     pixel_bytes: int
     """Bytes a pixel that decoding holds at a time."""
 
+    encoded: Callable[[], bytes] | None = None
+    """The file as it is, where it is a compact one."""
+
 
 def open_still(file: BinaryIO, frame: float | None = None, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """An image file as a picture; raises as `open_image` does, and where one of several frames but the first is meant.
@@ -51,7 +55,17 @@ def open_still(file: BinaryIO, frame: float | None = None, *, max_pixels: int = 
     image = open_image(file, max_pixels=max_pixels)
     if frame and getattr(image, "is_animated", False):
         raise InputError(f"frame {frame:g} of a {image.format} file cannot be read: only its first one can, number 0")
-    return Picture(size=image.size, decode=partial(upright, image), pixel_bytes=_pixel_bytes(image))
+    return Picture(
+        size=image.size,
+        decode=partial(upright, image),
+        pixel_bytes=_pixel_bytes(image),
+        encoded=partial(_whole, file) if image.format in COMPACT else None,
+    )
+
+
+def _whole(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 def _pixel_bytes(image: Image.Image) -> int:

@@ -30,7 +30,8 @@ class ImageClassifierModel(ScoringModel[ImageSettings]):
     Reads a column of paths (string) or of encoded images (binary): `content` where there is one, else `path`, or what
     `input_col` names. `transform` keeps every row and column and adds
 
-    - `prediction`: string, the likeliest label's name,
+    - `prediction`: string, the likeliest label's name; null where `min_confidence` is set and not reached; with
+      `multi_label` array<string>, all labels that apply,
     - `probability`: array<float>, in the order of `labels`,
     - `error`: string, why an image has no answer, else null; an image that fails keeps its row,
     - `top`: array<struct<label, probability>>, the `top_k` likeliest, where `top_k` is set.

@@ -24,10 +24,11 @@ def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
     names = labels.read_labels(folder)
 
     def predict(batch: torch.Tensor) -> Sequence[Answer]:
-        probabilities = network(batch).float().softmax(dim=1).cpu().numpy()
+        logits = network(batch).float() / settings.temperature
+        probabilities = (logits.sigmoid() if settings.multi_label else logits.softmax(dim=1)).cpu().numpy()
         if np.isnan(probabilities).any():
             raise ArithmeticError("the network's answer is not a number")
-        return [_answer(row, names, settings.top_k) for row in probabilities]
+        return [_answer(row, names, settings) for row in probabilities]
 
     return _predictor(network, device, settings, answer_type(settings), predict)
 
@@ -74,10 +75,18 @@ def _predictor(
     )
 
 
-def _answer(probabilities: np.ndarray[Any, Any], names: Sequence[str], top_k: int) -> dict[str, Any]:
-    best = int(probabilities.argmax())
-    answer = {"prediction": names[best], "prediction_index": best, "probability": probabilities}
-    if top_k:
-        likeliest = np.argsort(-probabilities, kind="stable")[:top_k]
+def _answer(probabilities: np.ndarray[Any, Any], names: Sequence[str], settings: ImageSettings) -> dict[str, Any]:
+    answer = {"probability": probabilities, **_prediction(probabilities, names, settings)}
+    if settings.top_k:
+        likeliest = np.argsort(-probabilities, kind="stable")[: settings.top_k]
         answer["top"] = [{"label": names[index], "probability": float(probabilities[index])} for index in likeliest]
     return answer
+
+
+def _prediction(probabilities: np.ndarray[Any, Any], names: Sequence[str], settings: ImageSettings) -> dict[str, Any]:
+    if settings.multi_label:
+        return {"prediction": [names[index] for index in np.flatnonzero(probabilities >= settings.threshold).tolist()]}
+    best = int(probabilities.argmax())
+    if probabilities[best] < settings.min_confidence:
+        return {"prediction": None}
+    return {"prediction": names[best], "prediction_index": best}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -59,6 +60,14 @@ class PictureSettings(ReadingSettings, ScoringSettings):
 class ImageSettings(PictureSettings):
     """How an ImageClassifierModel reads images and words its answers."""
 
+    multi_label: Annotated[bool, "each label is true or not by itself: `prediction` is an array of labels"] = False
+    temperature: Annotated[
+        float, "the network's outputs are divided by it: what makes its confidence true on validation rows"
+    ] = 1.0
+    min_confidence: Annotated[
+        float, "`prediction` is null where the likeliest label's probability is lower: the model abstains"
+    ] = 0.0
+    threshold: Annotated[float, "with several labels, those of at least this probability are predicted"] = 0.5
     prediction_col: Annotated[str, "column for the likeliest label's name"] = "prediction"
     probability_col: Annotated[str, "column for the probabilities, in the order of the model's labels"] = "probability"
     top_k: Annotated[int, "how many of the likeliest labels to add, with their probabilities; 0 for none"] = 0
@@ -74,6 +83,13 @@ class ImageSettings(PictureSettings):
         super().__post_init__()
         if self.top_k < 0:
             raise SettingError(f"top_k={self.top_k} must not be negative")
+        if not 0 < self.temperature < math.inf:
+            raise SettingError(f"temperature={self.temperature} must be above 0, and finite")
+        for name in ("min_confidence", "threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"{name}={getattr(self, name)} is a probability: from 0 to 1")
+        if self.multi_label and (self.min_confidence or self.prediction_index_col):
+            raise SettingError("min_confidence and prediction_index_col mean a single label: multi_label has several")
         names = [self.prediction_col, self.probability_col, self.error_col, self.top_col]
         names += [name for name in (self.prediction_index_col, self.probability_vector_col) if name]
         _check_different(names)
@@ -98,7 +114,7 @@ def _check_different(columns: Sequence[str]) -> None:
 def answer_type(settings: ImageSettings) -> pa.StructType:
     """A classifier's answer in Arrow: prediction, prediction_index, probability, and `top` where it is asked for."""
     fields = [
-        ("prediction", pa.string()),
+        ("prediction", pa.list_(pa.string()) if settings.multi_label else pa.string()),
         ("prediction_index", pa.float64()),
         ("probability", pa.list_(pa.float32())),
     ]

@@ -59,3 +59,14 @@ def test_without_shuffling_rows_come_as_they_are() -> None:
 @pytest.mark.parametrize("rows", [10, 100_000])
 def test_an_order_takes_four_bytes_a_row(rows: int) -> None:
     assert Order(rows=rows).permutation(0).nbytes == 4 * rows
+
+
+def test_rows_are_drawn_by_their_weights() -> None:
+    weights = np.ones(1000)
+    weights[0] = 999  # as much as all others together
+    order = Order(rows=1000, seed=3, weights=weights)
+    drawn = order.permutation(epoch=0)
+    assert len(drawn) == 1000
+    assert 430 < (drawn == 0).sum() < 570
+    assert (drawn == order.permutation(epoch=0)).all()
+    assert not (drawn == order.permutation(epoch=1)).all()

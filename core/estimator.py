@@ -1,0 +1,205 @@
+"""What every estimator does between a DataFrame and a model: survey, stage, train, and hand over what was learned.
+
+    rows ─ survey ─┬─ stage ─ training ──┐
+                   └─ stage ─ validation ┴─ train ─ model
+
+All of it lies in one folder. With `run_folder` set it is kept, in a folder below named by the rows and the settings:
+the same `fit` goes on there after a death, and another `fit` gets a folder of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pyspark.ml import Estimator
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import functions as F
+
+from brightspark.core.cache import cache_root
+from brightspark.core.errors import BudgetError, InputError
+from brightspark.core.fit_settings import FitSettings
+from brightspark.core.launch import FREE, train
+from brightspark.core.manifest import read_manifest
+from brightspark.core.params import Configured
+from brightspark.core.run import Run
+from brightspark.core.shards import Shards
+from brightspark.core.stage import NoRowsError, stage
+from brightspark.core.storage import absolute, split_scheme
+from brightspark.core.survey import Survey, is_held_out, survey
+from brightspark.core.training_settings import TrainingSettings
+from brightspark.core.transform import quoted, workers_are_here
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_log = logging.getLogger(__name__)
+
+TRAINING, VALIDATION, RUN = "training", "validation", "run"
+
+S = TypeVar("S", bound=FitSettings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A fit on its way: where it lies, and what it learns from."""
+
+    spark: SparkSession
+    place: Path
+    survey: Survey
+
+    @property
+    def run(self) -> Path:
+        """The folder of the training itself."""
+        return self.place / RUN
+
+    def staged(self, part: str) -> DataFrame:
+        """The rows that were staged as `training` or `validation`, as Spark reads them."""
+        manifest = Shards.open(f"{self.place}/{part}").manifest
+        return self.spark.read.parquet(f"{self.place}/{part}/{manifest.shards[0].name.partition('/')[0]}")
+
+    def result(self) -> dict[str, Any]:
+        """What the training came to: `steps`, `epochs`, `best`, `best_epoch`, `monitor`."""
+        return Run.open(self.run).result() or {}
+
+
+class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any], DefaultParamsWritable):
+    """A pyspark.ml Estimator that trains by `brightspark.core.launch.train`.
+
+    A solution names its builder and says what tells its rows apart, what is staged of them, what the builder must
+    know, and how the model is made.
+    """
+
+    builder: ClassVar[str]
+
+    watch: Callable[[Mapping[str, Any]], None] | None = None
+    """Gets each line of the training's journal (`brightspark.core.journal.Journal`); by default the log does."""
+
+    # What a solution says of itself.
+
+    @abstractmethod
+    def key(self, df: DataFrame) -> tuple[str, ...]:
+        """The columns that name a row where no `group_col` is set; raises InputError where there are none."""
+
+    @abstractmethod
+    def facts(self, fit: Fit) -> dict[str, Any]:
+        """What the builder must know, as JSON. May write into `fit.place`: all ranks see it. Equal at every call."""
+
+    @abstractmethod
+    def rows(self, df: DataFrame, fit: Fit) -> DataFrame:
+        """What is staged of rows: the columns that the task reads, and `error`, why a row has nothing to read."""
+
+    @abstractmethod
+    def model(self, fit: Fit) -> Any:
+        """The model of a training that has ended."""
+
+    # What every estimator does.
+
+    def _fit(self, dataset: DataFrame) -> Any:
+        settings = self.settings
+        group = self._group(dataset)
+        found = survey(dataset, label=settings.label_col, group=group, share=settings.validation_share)
+        with _place(dataset.sparkSession, settings.run_folder, self._name(found)) as place:
+            fit = Fit(spark=dataset.sparkSession, place=place, survey=found)
+            labelled = dataset.filter(F.col(quoted(settings.label_col)).isNotNull())
+            held_out = is_held_out(group, settings.validation_share, found.moved)
+            facts = self.facts(fit)
+            parts = {TRAINING: ~held_out, **({VALIDATION: held_out} if found.held_out else {})}
+            for name, side in parts.items():
+                self._stage_once(self.rows(labelled.filter(side), fit), place / name)
+            todo = Run(
+                folder=fit.run,
+                builder=self.builder,
+                facts=facts,
+                training=str(place / TRAINING),
+                validation=str(place / VALIDATION) if VALIDATION in parts else None,
+                settings=self._training_settings(found),
+            )
+            train(dataset.sparkSession, todo, say=self.watch)
+            return self.model(fit)
+
+    def _group(self, df: DataFrame) -> tuple[str, ...]:
+        key = self.key(df)
+        group = self.settings.group_col
+        if group is not None and group not in df.columns:
+            raise InputError(f"the table has no column {group!r} (group_col); there are {', '.join(df.columns)}")
+        return key if group is None else (group,)
+
+    def _name(self, found: Survey) -> str:
+        """Names a fit: equal for the same rows and the same settings, but for those that change no result."""
+        kept = {name: value for name, value in asdict(self.settings).items() if name not in {*FREE, "run_folder"}}
+        said = json.dumps({"rows": found.fingerprint, **kept}, sort_keys=True, default=str)
+        return f"fit-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+    def _training_settings(self, found: Survey) -> TrainingSettings:
+        """Those of all trainings; a batch of more rows than there are would show some of them twice."""
+        own = {declared.name: getattr(self.settings, declared.name) for declared in fields(TrainingSettings)}
+        settings = TrainingSettings(**{**own, "batch_size": min(own["batch_size"], found.rows)})
+        return settings if found.held_out else replace(settings, patience=None)
+
+    def _stage_once(self, rows: DataFrame, path: Path) -> None:
+        if read_manifest(str(path)) is not None:  # by a fit that was killed later
+            return
+        _stage(rows, str(path), self.settings.max_error_rate)
+        if read_manifest(str(path)) is None:
+            raise InputError(
+                f"the workers have staged the rows at {path}, and here nothing is there: run_folder must be a path "
+                "that the driver and all workers see"
+            )
+
+
+def _stage(rows: DataFrame, path: str, max_error_rate: float) -> None:
+    """Stages the rows without an `error`; raises BudgetError where too many have one, InputError where all do."""
+    from pyspark.sql import Observation
+
+    seen = Observation("staged")
+    counts = (F.count(F.lit(1)).alias("rows"), F.count("error").alias("failed"), F.min("error").alias("reason"))
+    good = rows.observe(seen, *counts).filter("error is null").drop("error")
+    try:
+        stage(good, path)
+    except NoRowsError as error:
+        raise InputError(f"none of {seen.get['rows']:,} rows can be read; one of them: {seen.get['reason']}") from error
+    total, failed, reason = (seen.get[name] for name in ("rows", "failed", "reason"))
+    if not failed:
+        return
+    told = f"{failed:,} of {total:,} rows cannot be read"
+    if failed > max_error_rate * total:
+        shutil.rmtree(path, ignore_errors=True)
+        raise BudgetError(
+            f"{told}, more than the {max_error_rate * total:,.0f} that max_error_rate={max_error_rate} allows; one of "
+            f"them: {reason}"
+        )
+    _log.warning("%s and take no part; one of them: %s", told, reason)
+
+
+@contextmanager
+def _place(spark: SparkSession, run_folder: str | None, name: str) -> Iterator[Path]:
+    """The folder of a fit: below the one that is named, which is kept; else one of its own, which is not."""
+    if run_folder is not None:
+        scheme, path = split_scheme(absolute(run_folder))
+        if scheme != "file":
+            raise InputError(f"run_folder={run_folder!r} must be a path: snapshots are renamed in it")
+        yield Path(path) / name
+        return
+    if not workers_are_here(spark):
+        raise InputError("set run_folder to a path that the driver and all workers see: rows are staged there")
+    root = cache_root() / "fits"
+    root.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
+    try:
+        yield place
+    finally:
+        for part in (TRAINING, VALIDATION):
+            manifest = read_manifest(str(place / part))
+            if manifest is not None:
+                Shards(manifest).forget()
+        shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""How images are learned from: what an ImageClassifier can be told. Knows neither torch nor Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from brightspark.core.errors import SettingError
+from brightspark.core.fit_settings import FitSettings
+from brightspark.vision.settings import ReadingSettings
+
+BALANCE = ("none", "weights", "sampling")
+_SHARES = ("label_smoothing", "hflip", "vflip", "re_prob", "drop_rate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFitSettings(ReadingSettings, FitSettings):
+    """What an ImageClassifier can be told. Augmentation goes by the names of timm's `create_transform`."""
+
+    network: Annotated[
+        str,
+        "where training starts: a name of timm, a repository of the hub, a folder in timm's layout, an artifact; with "
+        "pretrained=False also an architecture of timm",
+    ] = ""
+    pretrained: Annotated[bool, "start with the network's weights; else with random ones"] = True
+    model_args: Annotated[Mapping[str, Any], "further arguments of timm's create_model, such as {'in_chans': 1}"] = (
+        field(default_factory=dict)
+    )
+    image_size: Annotated[int | None, "pixels a side that the network gets; by default its own"] = None
+    trained_blocks: Annotated[
+        int | None, "blocks that learn, counted from the network's end; 0 for the classifier alone, by default all"
+    ] = None
+    balance: Annotated[
+        str, "what is done for rare labels: none; weights: they weigh more; sampling: they are drawn more often"
+    ] = "none"
+    label_smoothing: Annotated[float, "share of the truth that is spread over all labels"] = 0.1
+    learning_rate: Annotated[float, "the highest rate, reached after the warm-up"] = 5e-4
+    scale: Annotated[float, "the least share of an image's area that a random crop takes"] = 0.35
+    hflip: Annotated[float, "how often an image is mirrored left to right; 0 where sides matter"] = 0.5
+    vflip: Annotated[float, "how often an image is mirrored top to bottom"] = 0.0
+    color_jitter: Annotated[float, "how far brightness, contrast and saturation are changed"] = 0.2
+    auto_augment: Annotated[str | None, "timm's augmentation policy, such as rand-m7-mstd0.5"] = None
+    re_prob: Annotated[float, "how often a random rectangle is erased"] = 0.0
+    mixup: Annotated[float, "mixup's alpha; 0 for none"] = 0.0
+    cutmix: Annotated[float, "CutMix's alpha; 0 for none"] = 0.0
+    drop_rate: Annotated[float, "dropout before the classifier"] = 0.0
+    staged_size: Annotated[
+        float, "images are staged with at most this many times the network's size on their shorter side"
+    ] = 2.0
+    calibrate: Annotated[bool, "find the temperature that makes confidence true, on the validation rows"] = True
+    prediction_col: Annotated[str, "the model's column for the likeliest label's name"] = "prediction"
+    probability_col: Annotated[str, "the model's column for the probabilities"] = "probability"
+    error_col: Annotated[str, "the model's column for the reason why an image has no answer"] = "error"
+
+    def __post_init__(self) -> None:
+        ReadingSettings.__post_init__(self)
+        FitSettings.__post_init__(self)
+        if self.balance not in BALANCE:
+            raise SettingError(f"balance={self.balance!r} must be one of {', '.join(BALANCE)}")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingError(f"{name}={getattr(self, name)} is a share: from 0 to 1")
+        for name in ("mixup", "cutmix", "color_jitter"):
+            if getattr(self, name) < 0:
+                raise SettingError(f"{name}={getattr(self, name)} must not be negative")
+        if not 0 < self.scale <= 1:
+            raise SettingError(f"scale={self.scale} is a share: above 0, to 1")
+        if self.staged_size < 1:
+            raise SettingError(f"staged_size={self.staged_size} must be at least 1")
+        if self.image_size is not None and self.image_size < 1:
+            raise SettingError(f"image_size={self.image_size} must be at least 1, or None")
+        if self.trained_blocks is not None and self.trained_blocks < 0:
+            raise SettingError(f"trained_blocks={self.trained_blocks} must not be negative, or None for all")
+
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """The arguments of timm's `create_transform`."""
+        return {
+            "scale": (self.scale, 1.0),
+            "hflip": self.hflip,
+            "vflip": self.vflip,
+            "color_jitter": self.color_jitter,
+            "auto_augment": self.auto_augment,
+            "re_prob": self.re_prob,
+        }

@@ -1,0 +1,115 @@
+"""What a training of images leaves: a model, measured on the rows that were held out, and told of its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from brightspark.core import cache
+from brightspark.core.artifact import Artifact
+from brightspark.core.calibration import fit_temperature, rescaled
+from brightspark.core.estimator import TRAINING, VALIDATION, Fit
+from brightspark.core.metrics import classification as evaluate
+from brightspark.core.run import WEIGHTS
+from brightspark.core.shards import Shards
+from brightspark.vision.fit_settings import ImageFitSettings
+from brightspark.vision.model import ImageClassifierModel, timm_artifact
+from brightspark.vision.settings import ReadingSettings
+from brightspark.vision.start import write_trained
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+LEAST_TO_CALIBRATE = 50  # validation rows, below which a temperature would be chance
+RARE = 20  # training rows of a label
+CALIBRATED = ("log_loss", "calibration_error")  # what a temperature changes
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "calibration_error")
+
+
+def trained_model(fit: Fit, start: Path, settings: ImageFitSettings) -> ImageClassifierModel:
+    """The model with a training's weights; what it was measured by stands in its artifact."""
+    folder = fit.place / "model"
+    write_trained(start, fit.run / WEIGHTS, folder)
+    described = timm_artifact(folder)
+    kept = cache.keep(described.address, described.digest, described.files)  # the fit's folder may go
+    artifact = replace(described, address=str(kept), training=_training(fit, settings))
+    said = _said(fit, settings)
+    if not fit.survey.held_out:
+        return ImageClassifierModel(replace(artifact, limits=_limits(fit, settings)), **said)
+    temperature, metrics = _measured(fit, artifact, settings)
+    artifact = replace(artifact, metrics=metrics, limits=_limits(fit, settings))
+    return ImageClassifierModel(artifact, **said, temperature=temperature)
+
+
+def _said(fit: Fit, settings: ImageFitSettings) -> dict[str, Any]:
+    """The model's settings that the estimator knows."""
+    names = [declared.name for declared in fields(ReadingSettings)]
+    names += ["prediction_col", "probability_col", "error_col"]
+    return {**{name: getattr(settings, name) for name in names}, "multi_label": fit.survey.multi_label}
+
+
+def _measured(fit: Fit, artifact: Artifact, settings: ImageFitSettings) -> tuple[float, dict[str, Any]]:
+    """The temperature, and the metrics at it, from one pass of the network over the validation rows."""
+    several = fit.survey.multi_label
+    reader = ImageClassifierModel(artifact, input_col="content", multi_label=several)
+    scored = reader.transform(fit.staged(VALIDATION)).select("label", "prediction", "probability", "error").persist()
+    try:
+        before = _metrics(scored, artifact.labels)
+        if not settings.calibrate or fit.survey.held_out < LEAST_TO_CALIBRATE:
+            return 1.0, before
+        found = fit_temperature(scored, labels=artifact.labels)
+        if found.note:  # a temperature at its bound says nothing of other rows
+            return 1.0, before
+        even = rescaled("probability", found.temperature, independent=several)
+        after = _metrics(scored.withColumn("probability", even), artifact.labels)
+    finally:
+        scored.unpersist()
+    changed = {f"{name}_uncalibrated": before[name] for name in CALIBRATED if name in before}
+    return found.temperature, {**after, **changed}
+
+
+def _metrics(scored: DataFrame, labels: Sequence[str]) -> dict[str, Any]:
+    report = evaluate(scored, labels=labels).to_dict()
+    named = {name: report[name] for name in METRICS if report.get(name) is not None}
+    return {"validation_rows": report["counts"]["measured"], **named}
+
+
+def _training(fit: Fit, settings: ImageFitSettings) -> dict[str, Any]:
+    """What the card says of the training: the data, by name and number, and each setting."""
+    manifest = Shards.open(f"{fit.place}/{TRAINING}").manifest
+    result = fit.result()
+    own = {name: value for name, value in asdict(settings).items() if name not in ("storage_options", "run_folder")}
+    return {
+        "training_rows": manifest.rows,
+        "rows_by_label": dict(zip(fit.survey.labels, fit.survey.counts, strict=True)),
+        "data": fit.survey.fingerprint,
+        "staged_data": manifest.row_hash,
+        "steps": result["steps"],
+        "best_epoch": result["best_epoch"],
+        **own,
+    }
+
+
+def _limits(fit: Fit, settings: ImageFitSettings) -> tuple[str, ...]:
+    """What whoever reads the metrics must know."""
+    found = fit.survey
+    limits = []
+    if found.held_out:
+        limits.append(
+            f"The metrics are over {found.held_out:,} rows that were held out of training, but picked its best epoch "
+            "and the temperature: expect somewhat less elsewhere."
+        )
+    else:
+        limits.append("No rows were held out: nothing is known of how good it is.")
+    if settings.group_col is None:
+        limits.append(
+            "Rows were held out one by one. Where several rows show the same patient, camera or thing, the metrics are "
+            "too good; group_col keeps such rows together."
+        )
+    rare = [name for name, count in zip(found.labels, found.counts, strict=True) if count < RARE]
+    if rare:
+        shown = ", ".join(rare[:10]) + (", …" if len(rare) > 10 else "")
+        limits.append(f"Fewer than {RARE} training rows: {shown}.")
+    return tuple(limits)
