@@ -12,9 +12,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType
 
 from brightspark.core.errors import InputError, SettingError
-from brightspark.core.probability_scores import SMALLEST_PROBABILITY, check_range
+from brightspark.core.probability_scores import SMALLEST_PROBABILITY, count_usable
 from brightspark.core.scored_rows import (
-    check_width,
     column,
     has_missing,
     known_labels,
@@ -100,14 +99,15 @@ def fit_temperature(
     usable = answered & truth.isNotNull() & (F.array_size(numbers) == len(known)) & ~has_missing(numbers)
     rows = scored.select(
         F.when(answered, F.array_size(numbers)).alias("width"),
-        F.when(usable, F.array_min(numbers)).alias("lowest"),
-        F.when(usable, F.array_max(numbers)).alias("highest"),
+        F.array_min(numbers).alias("lowest"),
+        F.array_max(numbers).alias("confidence"),
         F.when(usable, margins(numbers, truth, known)).alias("margins"),
-    ).persist()
+    )
+    rows = rows.withColumn("usable", F.col("margins").isNotNull()).persist()
     try:
-        used, left_out = _count(rows, known)
+        used, left_out = count_usable(rows, known)
         losses = _sigmoid_losses if independent else _softmax_losses
-        held = rows.filter(F.col("margins").isNotNull()).select("margins")
+        held = rows.filter("usable").select("margins")
         found, before, after = least_loss(lambda sharpness: _measure(losses(held, sharpness)))
     finally:
         rows.unpersist()
@@ -249,26 +249,6 @@ def _sigmoid_losses(rows: DataFrame, sharpness: float) -> DataFrame:
 def _measure(losses: DataFrame) -> Loss:
     row = losses.agg(*(F.avg(name).alias(name) for name in Loss._fields)).collect()[0]
     return Loss(row.loss, row.slope, row.curvature)
-
-
-def _count(rows: DataFrame, labels: Sequence[str]) -> tuple[int, int]:
-    """Rows that are used and rows that are left out; raises InputError where that is all, or what is not usable."""
-    found = rows.agg(
-        F.count("*").alias("rows"),
-        F.count("margins").alias("used"),
-        F.min("width").alias("narrowest"),
-        F.max("width").alias("widest"),
-        F.min("lowest").alias("lowest"),
-        F.max("highest").alias("highest"),
-    ).collect()[0]
-    check_width([width for width in (found.narrowest, found.widest) if width is not None], labels)
-    if not found.used:
-        raise InputError(
-            f"None of {found.rows:,} rows has a truth among the labels, a probability without null or NaN, and no "
-            "error: there is nothing to find a temperature on. Check the label column against labels=…"
-        )
-    check_range(found.lowest, found.highest)
-    return found.used, found.rows - found.used
 
 
 def _note(found: float) -> str:

@@ -34,7 +34,11 @@ def _class_table(report: ClassificationReport) -> page.Table:
         for name, scores in report.per_class.items()
     ]
     columns = ("label", "rows", "precision", "recall", "F1", "AUROC")
-    return page.Table(columns, rows, caption=f"Each label against the rest, over {report.counts.measured:,} rows.")
+    counts = report.counts
+    caption = f"Each label against the rest, over {counts.measured:,} rows."
+    if counts.abstained:
+        caption += f" The model abstained on {counts.abstained:,} other rows: its coverage is {counts.coverage:.1%}."
+    return page.Table(columns, rows, caption=caption)
 
 
 def _plot(report: ClassificationReport, name: str) -> page.Plot:

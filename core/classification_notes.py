@@ -17,10 +17,15 @@ NEEDED = {"auroc": "pair of a positive and a negative row", "average_precision":
 def report_notes(
     pairs: Pairs, known: Sequence[str], curves: Mapping[str, RankingCurve], *, no_column: str, max_curves: int
 ) -> dict[str, str]:
-    """Reasons by the metric's name, `labels` and `probability`; `no_column` names a probability column not there."""
+    """Reasons by what they are about: a metric, `coverage`, `labels`, `probability`.
+
+    `no_column` is the name of a probability column that is not there.
+    """
+    notes = _abstentions(pairs)
     if not pairs.measured:
-        return {name: "no row has both a truth and an answer" for name in SUMMARY if name != "top_k_accuracy"}
-    notes = _strange_truths(pairs, known)
+        nothing = "no row has both a truth and an answer"
+        return notes | {name: nothing for name in SUMMARY if name != "top_k_accuracy"}
+    notes |= _strange_truths(pairs, known)
     usable = sum(pairs.usable.values())
     if unreadable := _why_unreadable(known, usable, no_column):
         needing = ("log_loss", "brier", "calibration_error", *NEEDED)
@@ -32,6 +37,12 @@ def report_notes(
         why = f"left out because there are {len(known):,} labels: ask for it with max_curves={len(known)}"
         return notes | dict.fromkeys(NEEDED, why)
     return notes | _undefined_areas(known, curves)
+
+
+def _abstentions(pairs: Pairs) -> dict[str, str]:
+    if not pairs.abstained:
+        return {}
+    return {"coverage": f"the model abstained on {pairs.abstained:,} rows: every number is over those it answered"}
 
 
 def _strange_truths(pairs: Pairs, known: Sequence[str]) -> dict[str, str]:

@@ -30,17 +30,32 @@ PRINTED_CLASSES = 30
 
 @dataclass(frozen=True)
 class RowCounts:
-    """What became of the rows: `rows` = `answered` + `failed`, `answered` = `measured` + `unlabelled`."""
+    """What became of the rows: `rows` = `answered` + `abstained` + `failed`, `answered` = `measured` + `unlabelled`."""
 
     rows: int
     answered: int
     """rows with a prediction and no error"""
+    abstained: int
+    """rows with a probability and no error, but without a prediction: the model was not sure enough to answer"""
     failed: int
-    """rows with an error or without a prediction"""
+    """other rows without a prediction, and those with an error"""
     unlabelled: int
     """answered rows without a truth"""
     measured: int
     """answered rows with a truth: what every number is over"""
+
+    @property
+    def coverage(self) -> float | None:
+        """The share that is answered of the rows that did not fail; None where all did."""
+        tried = self.answered + self.abstained
+        return self.answered / tried if tried else None
+
+    def __str__(self) -> str:
+        line = (
+            f"{self.measured:,} rows measured, of {self.rows:,}: "
+            f"{self.failed:,} failed, {self.unlabelled:,} answered without a truth"
+        )
+        return f"{line}, {self.abstained:,} abstained (coverage {self.coverage:.1%})" if self.abstained else line
 
 
 @dataclass(frozen=True)
@@ -91,10 +106,8 @@ class ClassificationReport:
     """what a reader must know, by the metric's name: why it is None, or what it leaves out"""
 
     def __str__(self) -> str:
-        counts = self.counts
         lines = [
-            f"{counts.measured:,} rows measured, of {counts.rows:,}: "
-            f"{counts.failed:,} failed, {counts.unlabelled:,} answered without a truth",
+            str(self.counts),
             "",
             *(self._summary_line(name) for name in SUMMARY if self._is_shown(name)),
             "",

@@ -58,8 +58,9 @@ def classification(
     (array<float|double> in the order of `labels`) and `error` (string, null where answered). Each row of `scored` is
     evaluated once, also when a model hides in it: the few columns needed are persisted while this function runs.
 
-    A row with an error or a null prediction is failed, an answered row with a null label unlabelled: both are
-    counted and take no part in the numbers. A truth that is not among the labels counts as wrong, is a class of its
+    A row with a probability but a null prediction and no error is one where the model abstained; any other without a
+    prediction, or with an error, is failed; an answered row with a null label is unlabelled. All three are counted and
+    take no part in the numbers. A truth that is not among the labels counts as wrong, is a class of its
     own in the means over classes, and is named in the report's notes. A null or NaN probability leaves its row out of
     the numbers that need one, with a note.
 
@@ -88,7 +89,7 @@ def classification(
     known = known_labels(scored, labels, (probability, prediction))
     readable = bool(known) and probability in scored.columns
     rows = measurable_rows(
-        scored, label=label, prediction=prediction, probability=probability if readable else None, error=error
+        scored, label=label, prediction=prediction, probability=probability, error=error, readable=readable
     )
     if readable:
         rows = with_probability_facts(rows, known)
@@ -160,7 +161,8 @@ def _label_curves(rows: DataFrame, pairs: Pairs, known: Sequence[str]) -> dict[s
     positives = {place: pairs.usable[name] for place, name in enumerate(known) if pairs.usable.get(name)}
     if not positives:
         return {}
-    curves = ranking_curves(rows.filter("usable"), positives, sum(pairs.usable.values()))
+    is_positive = F.col("truth_place") == F.col("class")
+    curves = ranking_curves(rows.filter("usable"), is_positive, positives, sum(pairs.usable.values()))
     return {known[place]: curve for place, curve in curves.items()}
 
 
@@ -184,7 +186,8 @@ def _report(
         labels=labels,
         counts=RowCounts(
             rows=pairs.rows,
-            answered=pairs.rows - pairs.failed,
+            answered=pairs.rows - pairs.abstained - pairs.failed,
+            abstained=pairs.abstained,
             failed=pairs.failed,
             unlabelled=pairs.unlabelled,
             measured=pairs.measured,

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError
-from brightspark.core.scored_rows import has_missing
+from brightspark.core.scored_rows import check_width, has_missing
 
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)  # log loss clips here, as scikit-learn does for float64
 TOP_K = 5  # top-k accuracy is for more classes than this
@@ -105,7 +105,7 @@ def probability_scores(rows: DataFrame, *, classes: int, bins: int) -> Probabili
     )
     if not found:
         return ProbabilityScores()
-    check_range(min(row.lowest for row in found), max(row.highest for row in found))
+    _check_range(min(row.lowest for row in found), max(row.highest for row in found))
     total = sum(row.rows for row in found)
     return ProbabilityScores(
         log_loss=sum(row.log_loss for row in found) / total,
@@ -121,7 +121,32 @@ def probability_scores(rows: DataFrame, *, classes: int, bins: int) -> Probabili
     )
 
 
-def check_range(lowest: float, highest: float) -> None:
+def count_usable(rows: DataFrame, labels: Sequence[str]) -> tuple[int, int]:
+    """Rows that are `usable`, and the others, which nothing can be learnt from.
+
+    Reads `usable`, `width`, `lowest` and `confidence`: the array's length, least and greatest number. Raises InputError
+    where no row is usable, for another length than that of `labels`, and for numbers that are no probabilities.
+    """
+    usable = F.col("usable")
+    found = rows.agg(
+        F.count("*").alias("rows"),
+        F.count_if(usable).alias("usable"),
+        F.min("width").alias("narrowest"),
+        F.max("width").alias("widest"),
+        F.min(F.when(usable, F.col("lowest"))).alias("lowest"),
+        F.max(F.when(usable, F.col("confidence"))).alias("highest"),
+    ).collect()[0]
+    check_width([width for width in (found.narrowest, found.widest) if width is not None], labels)
+    if not found.usable:
+        raise InputError(
+            f"None of {found.rows:,} rows has a truth, a probability without null or NaN, and no error: there is "
+            "nothing to learn from. Check the label column against labels=…"
+        )
+    _check_range(found.lowest, found.highest)
+    return found.usable, found.rows - found.usable
+
+
+def _check_range(lowest: float, highest: float) -> None:
     """Raises InputError for numbers that are no probabilities, not even in half precision."""
     if lowest < -ROUNDING or highest > 1 + ROUNDING:
         wrong = lowest if lowest < -ROUNDING else highest

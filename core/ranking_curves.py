@@ -47,11 +47,13 @@ class RankingCurve:
         return [hits / (hits + wrong) for hits, wrong in pairs]
 
 
-def ranking_curves(rows: DataFrame, positives: Mapping[int, int], total: int) -> dict[int, RankingCurve]:
+def ranking_curves(
+    rows: DataFrame, is_positive: Column, positives: Mapping[int, int], total: int
+) -> dict[int, RankingCurve]:
     """AUROC, average precision and curve of each class in `positives`: its place among the labels, and its rows.
 
-    Reads `truth_place` and `probability` of `total` rows. Rows are counted by (class, score), so that equal scores are
-    one threshold, and added up from the highest score down:
+    Reads `probability` of `total` rows, and what `is_positive` asks of a row and its `class`, a place among the labels.
+    Rows are counted by (class, score), so that equal scores are one threshold, and added up from the highest down:
 
     - AUROC: the share of pairs (positive, negative) in which the positive has the higher score, a tie counting half:
       the Mann-Whitney U with mid-ranks over positives × negatives (Hanley and McNeil 1982,
@@ -63,21 +65,25 @@ def ranking_curves(rows: DataFrame, positives: Mapping[int, int], total: int) ->
     running sums of a class are one task's work, sorted on disk where memory ends. Sums of counts are exact below 2^53.
     """
     counted = (
-        rows.select("truth_place", F.posexplode("probability").alias("class", "score"))
+        rows.select("*", F.posexplode("probability").alias("class", "score"))
         .filter(F.col("class").isin(list(positives)))
         .groupBy("class", "score")
-        .agg(F.count("*").alias("rows"), F.count_if(F.col("truth_place") == F.col("class")).alias("hits"))
+        .agg(F.count("*").alias("rows"), F.count_if(is_positive).alias("hits"))
     )
-    from_the_top = Window.partitionBy("class").orderBy(F.desc("score")).rowsBetween(Window.unboundedPreceding, 0)
-    running = counted.withColumn("true", F.sum("hits").over(from_the_top)).withColumn(
-        "above", F.sum("rows").over(from_the_top)
-    )
-    points = _thinned(running, positives, total).collect()
+    points = _thinned(running_counts(counted), positives, total).collect()
     points.sort(key=lambda row: (row["class"], row.above))
     return {
         place: _curve(list(steps), positives[place], total - positives[place])
         for place, steps in groupby(points, key=lambda row: int(row["class"]))
     }
+
+
+def running_counts(counted: DataFrame) -> DataFrame:
+    """Adds up `rows` and `hits` of each (`class`, `score`) from the highest score down, as `above` and `true`."""
+    from_the_top = Window.partitionBy("class").orderBy(F.desc("score")).rowsBetween(Window.unboundedPreceding, 0)
+    return counted.withColumn("true", F.sum("hits").over(from_the_top)).withColumn(
+        "above", F.sum("rows").over(from_the_top)
+    )
 
 
 def defined_areas(curves: Mapping[str, RankingCurve], labels: Sequence[str], name: str) -> list[float]:

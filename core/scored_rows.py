@@ -20,6 +20,7 @@ class Pairs:
     """The rows of a scored table by what became of them."""
 
     rows: int
+    abstained: int
     failed: int
     unlabelled: int
     confusion: Mapping[tuple[str, str], int]
@@ -52,20 +53,24 @@ def known_labels(scored: DataFrame, labels: Sequence[str] | None, columns: Seque
 
 
 def measurable_rows(
-    scored: DataFrame, *, label: str, prediction: str, probability: str | None, error: str
+    scored: DataFrame, *, label: str, prediction: str, probability: str, error: str, readable: bool
 ) -> DataFrame:
-    """Cuts a scored table to `answered`, `truth`, `guess` and, where named, `probability`; null where not answered.
+    """Cuts a scored table to `answered`, `abstained`, `truth`, `guess` and, where `readable`, `probability`.
 
-    Raises InputError for a column that is not there or has another type than promised.
+    The last three are null where not answered. A row without an error has abstained where it holds a probability but
+    no prediction. Raises InputError for a column that is not there or has another type than promised.
     """
-    answered = text_column(scored, prediction).isNotNull()
-    if error in scored.columns:
-        answered &= column(error).isNull()
-    kept = {"truth": text_column(scored, label), "guess": column(prediction)}
-    if probability is not None:
+    guess = text_column(scored, prediction)
+    unharmed = column(error).isNull() if error in scored.columns else F.lit(True)
+    answered = unharmed & guess.isNotNull()
+    likely = column(probability).isNotNull() if probability in scored.columns else F.lit(False)
+    kept = {"truth": text_column(scored, label), "guess": guess}
+    if readable:
         kept["probability"] = number_array(scored, probability)
     return scored.select(
-        answered.alias("answered"), *(F.when(answered, values).alias(name) for name, values in kept.items())
+        answered.alias("answered"),
+        (unharmed & guess.isNull() & likely).alias("abstained"),
+        *(F.when(answered, values).alias(name) for name, values in kept.items()),
     )
 
 
@@ -77,7 +82,7 @@ def count_pairs(rows: DataFrame, labels: Sequence[str]) -> Pairs:
     counts = [F.count("*").alias("rows")]
     if "usable" in rows.columns:
         counts += [F.count_if("usable").alias("usable"), F.min("width").alias("least"), F.max("width").alias("most")]
-    found = bounded_collect(rows.groupBy("answered", "truth", "guess").agg(*counts))
+    found = bounded_collect(rows.groupBy("answered", "abstained", "truth", "guess").agg(*counts))
     if "usable" in rows.columns:
         check_width([width for row in found for width in (row.least, row.most) if width is not None], labels)
     measured = [row for row in found if row.answered and row.truth is not None]
@@ -86,7 +91,8 @@ def count_pairs(rows: DataFrame, labels: Sequence[str]) -> Pairs:
         usable[row.truth] += row.usable if "usable" in rows.columns else 0
     return Pairs(
         rows=sum(row.rows for row in found),
-        failed=sum(row.rows for row in found if not row.answered),
+        abstained=sum(row.rows for row in found if row.abstained),
+        failed=sum(row.rows for row in found if not row.answered and not row.abstained),
         unlabelled=sum(row.rows for row in found if row.answered and row.truth is None),
         confusion={(row.truth, row.guess): row.rows for row in measured},
         usable=usable,

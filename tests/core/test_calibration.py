@@ -166,7 +166,7 @@ def test_answers_without_any_opinion_keep_their_temperature(spark: SparkSession)
     ("rows", "arguments", "message"),
     [
         ([], {}, "None of 0 rows"),
-        ([("okapi", [0.5, 0.5], None), ("cat", None, "broken")], {}, "None of 2 rows has a truth among the labels"),
+        ([("okapi", [0.5, 0.5], None), ("cat", None, "broken")], {}, "None of 2 rows has a truth"),
         ([("cat", [0.5, 0.2, 0.3], None)], {}, "There are 2 labels, but rows whose probability has 3 numbers"),
         ([("cat", [3.2, -1.0], None)], {}, "which is no probability"),
         ([("cat", [0.5, 0.5], None)], {"labels": None}, "order of the labels is not known"),

@@ -22,6 +22,7 @@ def test_blocks_show_the_report(spark: SparkSession, tmp_path: Path) -> None:
     report = classification(scored, labels=["cat", "dog"])
     table, *plots = classification_blocks(report)
     assert isinstance(table, page.Table)
+    assert table.caption == "Each label against the rest, over 4 rows."
     assert [list(row) for row in table.rows] == [
         ["cat", 2, 1.0, 0.5, pytest.approx(2 / 3), 1.0],
         ["dog", 2, pytest.approx(2 / 3), 1.0, 0.8, 1.0],
@@ -34,3 +35,11 @@ def test_blocks_show_the_report(spark: SparkSession, tmp_path: Path) -> None:
         tmp_path / "page.html", [page.Section(title="x", blocks=[table, *plots])], title="", context={}
     )
     assert written.read_text(encoding="utf-8").count("image/svg+xml") == 3
+
+
+def test_blocks_show_how_often_the_model_abstained(spark: SparkSession) -> None:
+    rows = [*ROWS, ("dog", None, [0.45, 0.55])]
+    scored = spark.createDataFrame(rows, "label string, prediction string, probability array<double>")
+    table, *_ = classification_blocks(classification(scored, labels=["cat", "dog"]))
+    assert isinstance(table, page.Table)
+    assert table.caption.endswith("The model abstained on 1 other rows: its coverage is 80.0%.")

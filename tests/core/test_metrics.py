@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sklearn import metrics as sklearn
 
-from brightspark.core.classification_report import SUMMARY
+from brightspark.core.classification_report import SUMMARY, RowCounts
 from brightspark.core.errors import InputError, SettingError
 from brightspark.core.metrics import classification, compare
 
@@ -152,13 +152,37 @@ def test_failed_and_unlabelled_rows_are_counted_and_left_out(spark: SparkSession
     ]
     table = answers.table(spark)
     report = classification(table.union(spark.createDataFrame(other, SCHEMA)), labels=answers.labels, intervals=0)
-    assert vars(report.counts) == {"rows": 65, "answered": 61, "failed": 4, "unlabelled": 1, "measured": 60}
+    assert report.counts == RowCounts(rows=65, answered=61, abstained=0, failed=4, unlabelled=1, measured=60)
+    assert "abstained" not in str(report)
     alone = classification(table, labels=answers.labels, intervals=0)
     assert report.confusion == alone.confusion
     defined = [name for name in SUMMARY if name != "top_k_accuracy"]
     assert [getattr(report, name) for name in defined] == pytest.approx(
         [getattr(alone, name) for name in defined], **EXACT
     )
+
+
+def test_rows_where_the_model_abstained_are_counted_and_change_no_number(spark: SparkSession) -> None:
+    answers = random_answers(3, rows=60)
+    unsure, name = [0.4, 0.3, 0.3], answers.labels[0]
+    other = [
+        (name, None, unsure, None),
+        (None, None, unsure, None),
+        (name, None, None, None),
+        (name, None, unsure, "x"),
+    ]
+    table = answers.table(spark)
+    report = classification(table.union(spark.createDataFrame(other, SCHEMA)), labels=answers.labels, intervals=0)
+    alone = classification(table, labels=answers.labels, intervals=0)
+    assert report.counts == RowCounts(rows=64, answered=60, abstained=2, failed=2, unlabelled=0, measured=60)
+    assert report.counts.coverage == 60 / 62
+    assert "2 abstained (coverage 96.8%)" in str(report)
+    assert "abstained on 2 rows" in report.notes["coverage"]
+    numbers, expected = report.to_dict(), alone.to_dict()
+    assert {name: numbers[name] for name in SUMMARY} == pytest.approx({name: expected[name] for name in SUMMARY})
+    assert numbers["confusion"] == expected["confusion"]
+    unlikely = classification(table.union(spark.createDataFrame(other, SCHEMA)).drop("probability"), intervals=0)
+    assert (unlikely.counts.abstained, unlikely.counts.failed) == (0, 4)
 
 
 def test_truths_that_the_model_does_not_know_count_as_wrong(spark: SparkSession) -> None:
