@@ -28,6 +28,23 @@ def classification_blocks(report: ClassificationReport) -> list[page.Table | pag
     return [_class_table(report), *(_plot(report, name) for name in _PANELS)]
 
 
+def reliability_blocks(before: ClassificationReport, after: ClassificationReport) -> list[page.Plot]:
+    """One plot of both reports' reliability, such as before and after temperature scaling, and both errors below it."""
+    from brightspark.core.classification_plot import draw_reliabilities
+
+    caption = (
+        "How often answers of a given confidence are right. On the dashed line, confidence is what it says. The mean "
+        f"distance from it, the calibration error, was {_error(before)} before and is {_error(after)} after."
+    )
+    with page.plot_style():
+        figure = draw_reliabilities({"before": before, "after": after})
+        return [page.Plot(figure, alt="Reliability curves before and after", caption=caption)]
+
+
+def _error(report: ClassificationReport) -> str:
+    return "unknown" if report.calibration_error is None else f"{report.calibration_error:.3f}"
+
+
 def _class_table(report: ClassificationReport) -> page.Table:
     rows = [
         (name, scores.support, scores.precision, scores.recall, scores.f1, scores.auroc)

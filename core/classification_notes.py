@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from brightspark.core.classification_report import SUMMARY
 from brightspark.core.probability_scores import TOP_K
-from brightspark.core.ranking_curves import RankingCurve, defined_areas
+from brightspark.core.ranking_curves import RankingCurve, asked_classes, defined_areas
 from brightspark.core.scored_rows import Pairs
 
 NAMED = 5  # strange truths that a note names
@@ -25,17 +25,18 @@ def report_notes(
     if not pairs.measured:
         nothing = "no row has both a truth and an answer"
         return notes | {name: nothing for name in SUMMARY if name != "top_k_accuracy"}
-    notes |= _strange_truths(pairs, known)
+    truths = Counter[str]()
+    for (truth, _), rows in pairs.confusion.items():
+        truths[truth] += rows
+    notes |= strange_truths(truths, known)
     usable = sum(pairs.usable.values())
-    if unreadable := _why_unreadable(known, usable, no_column):
+    if unreadable := why_unreadable(known, usable, no_column):
         needing = ("log_loss", "brier", "calibration_error", *NEEDED)
         return notes | dict.fromkeys((*needing, "top_k_accuracy") if len(known) > TOP_K else needing, unreadable)
     if usable < pairs.measured:
-        left_out = pairs.measured - usable
-        notes["probability"] = f"null or NaN in {left_out:,} measured rows: left out of the numbers that need it"
+        notes["probability"] = missing_probability(pairs.measured - usable)
     if len(known) > max_curves:
-        why = f"left out because there are {len(known):,} labels: ask for it with max_curves={len(known)}"
-        return notes | dict.fromkeys(NEEDED, why)
+        return notes | dict.fromkeys(NEEDED, too_many(known))
     return notes | _undefined_areas(known, curves)
 
 
@@ -45,19 +46,23 @@ def _abstentions(pairs: Pairs) -> dict[str, str]:
     return {"coverage": f"the model abstained on {pairs.abstained:,} rows: every number is over those it answered"}
 
 
-def _strange_truths(pairs: Pairs, known: Sequence[str]) -> dict[str, str]:
-    strange = Counter[str]()
-    for (truth, _), rows in pairs.confusion.items():
-        if known and truth not in known:
-            strange[truth] += rows
+def strange_truths(truths: Mapping[str, int], known: Sequence[str]) -> dict[str, str]:
+    """A note on `labels` where rows have a truth that is not among the `known` ones, if any are known."""
+    strange = Counter({name: rows for name, rows in truths.items() if known and rows and name not in known})
     if not strange:
         return {}
-    named = ", ".join(f"{name!r} ({rows:,} rows)" for name, rows in strange.most_common(NAMED))
-    more = f" and {len(strange) - NAMED:,} more" if len(strange) > NAMED else ""
-    return {"labels": f"truths that are not among the labels count as wrong: {named}{more}"}
+    named = listed([f"{name!r} ({rows:,} rows)" for name, rows in strange.most_common()])
+    return {"labels": f"truths that are not among the labels count as wrong: {named}"}
 
 
-def _why_unreadable(known: Sequence[str], usable: int, no_column: str) -> str:
+def listed(words: Sequence[str]) -> str:
+    """The first few of many words, and how many more there are."""
+    more = f" and {len(words) - NAMED:,} more" if len(words) > NAMED else ""
+    return ", ".join(words[:NAMED]) + more
+
+
+def why_unreadable(known: Sequence[str], usable: int, no_column: str) -> str:
+    """Why no probability can be read; empty where some can."""
     if no_column:
         return f"there is no column {no_column!r}"
     if not known:
@@ -65,13 +70,23 @@ def _why_unreadable(known: Sequence[str], usable: int, no_column: str) -> str:
     return "" if usable else "no measured row holds a usable probability"
 
 
+def missing_probability(rows: int) -> str:
+    """What became of rows without a usable probability."""
+    return f"null or NaN in {rows:,} measured rows: left out of the numbers that need it"
+
+
+def too_many(known: Sequence[str]) -> str:
+    """Why there are no areas of so many labels."""
+    return f"left out because there are {len(known):,} labels: ask for it with max_curves={len(known)}"
+
+
 def _undefined_areas(known: Sequence[str], curves: Mapping[str, RankingCurve]) -> dict[str, str]:
-    asked = 1 if len(known) == 2 else len(known)
+    asked = asked_classes(known)
     notes = {}
     for name, needed in NEEDED.items():
-        defined = len(defined_areas(curves, known, name))
+        defined = len(defined_areas(curves, asked, name))
         if not defined:
             notes[name] = f"undefined: there is no {needed}"
-        elif defined < asked:
-            notes[name] = f"the mean of {defined:,} of {asked:,} labels: of each other there is no {needed}"
+        elif defined < len(asked):
+            notes[name] = f"the mean of {defined:,} of {len(asked):,} labels: of each other there is no {needed}"
     return notes

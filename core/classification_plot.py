@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from matplotlib.axes import Axes
 
@@ -30,6 +30,19 @@ def draw_panel(report: ClassificationReport, name: str) -> Figure:
     """Draws one of the PANELS alone, in the size that matplotlib's settings say."""
     figure = Figure()
     PANELS[name](figure.subplots(), report)
+    return figure
+
+
+def draw_reliabilities(reports: Mapping[str, ClassificationReport]) -> Figure:
+    """Draws the reliability of several reports as curves in one plot, each under its name."""
+    figure = Figure()
+    axes = figure.subplots()
+    for name, report in reports.items():
+        steps = report.reliability
+        axes.plot([step.confidence for step in steps], [step.accuracy for step in steps], "o-", label=name)
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
+    axes.set(title="reliability", xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(loc="upper left", fontsize="small")
     return figure
 
 

@@ -73,6 +73,18 @@ class ClassScores:
     auroc: float | None
     average_precision: float | None
 
+    @classmethod
+    def of(cls, hits: int, truths: int, guesses: int, curve: RankingCurve | None) -> ClassScores:
+        """The scores of a class that was the truth and the guess of so many rows."""
+        return cls(
+            support=truths,
+            precision=hits / guesses if guesses else None,
+            recall=hits / truths if truths else None,
+            f1=2 * hits / (truths + guesses) if truths + guesses else None,
+            auroc=curve.auroc if curve else None,
+            average_precision=curve.average_precision if curve else None,
+        )
+
 
 @dataclass(frozen=True)
 class ClassificationReport:
@@ -109,22 +121,12 @@ class ClassificationReport:
         lines = [
             str(self.counts),
             "",
-            *(self._summary_line(name) for name in SUMMARY if self._is_shown(name)),
+            *summary_lines(SUMMARY, vars(self), self.intervals, self.notes),
             "",
-            *_class_table(self.per_class),
+            *class_table(self.per_class, title="class"),
         ]
         lines += ["", *(f"{name}: {note}" for name, note in self.notes.items())] if self.notes else []
         return "\n".join(lines)
-
-    def _is_shown(self, name: str) -> bool:
-        return getattr(self, name) is not None or name in self.notes
-
-    def _summary_line(self, name: str) -> str:
-        line = f"{SUMMARY[name]:<18} {_number(getattr(self, name))}"
-        if name in self.intervals:
-            low, high = self.intervals[name]
-            line += f"   {COVERAGE:.0%} interval {low:.4f} to {high:.4f}"
-        return line
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as dicts, lists, strings and numbers that JSON knows: None for undefined, never NaN."""
@@ -139,15 +141,7 @@ class ClassificationReport:
                 for (truth, guess), rows in sorted(self.confusion.cells.items())
             ],
             "reliability": [asdict(step) for step in self.reliability],
-            "curves": {
-                name: {
-                    "threshold": list(curve.thresholds),
-                    "recall": curve.recall,
-                    "false_positive_rate": curve.false_positive_rate,
-                    "precision": curve.precision,
-                }
-                for name, curve in self.curves.items()
-            },
+            "curves": {name: curve.to_dict() for name, curve in self.curves.items()},
             "notes": dict(self.notes),
         }
 
@@ -211,15 +205,34 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _class_table(per_class: Mapping[str, ClassScores]) -> list[str]:
+def summary_lines(
+    titles: Mapping[str, str],
+    numbers: Mapping[str, float | None],
+    intervals: Mapping[str, Interval],
+    notes: Mapping[str, str],
+) -> list[str]:
+    """The numbers in `titles` that are defined or have a note, each with its interval."""
+    width = max(18, *map(len, titles.values()))
+    lines = []
+    for name, title in titles.items():
+        if numbers[name] is not None or name in notes:
+            line = f"{title:<{width}} {_number(numbers[name])}"
+            if name in intervals:
+                low, high = intervals[name]
+                line += f"   {COVERAGE:.0%} interval {low:.4f} to {high:.4f}"
+            lines.append(line)
+    return lines
+
+
+def class_table(per_class: Mapping[str, ClassScores], *, title: str) -> list[str]:
     """The classes with most rows as lines of a table, in the report's order."""
     largest = sorted(per_class, key=lambda name: -per_class[name].support)[:PRINTED_CLASSES]
-    width = max([len(name) for name in largest] + [len("class")])
+    width = max([len(name) for name in largest] + [len(title)])
     columns = ("precision", "recall", "f1", "auroc", "average_precision")
-    lines = [f"{'class':<{width}} {'rows':>9} {'precision':>9} {'recall':>9} {'F1':>9} {'AUROC':>9} {'av. prec.':>9}"]
+    lines = [f"{title:<{width}} {'rows':>9} {'precision':>9} {'recall':>9} {'F1':>9} {'AUROC':>9} {'av. prec.':>9}"]
     for name, scores in per_class.items():
         if name in largest:
             cells = " ".join(f"{_number(getattr(scores, column)):>9}" for column in columns)
             lines.append(f"{name:<{width}} {scores.support:>9,} {cells}")
     left_out = len(per_class) - len(largest)
-    return [*lines, f"and {left_out:,} classes with fewer rows"] if left_out else lines
+    return [*lines, f"and {left_out:,} more with fewer rows"] if left_out else lines

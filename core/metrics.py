@@ -26,7 +26,7 @@ from brightspark.core.probability_scores import (
     probability_scores,
     with_probability_facts,
 )
-from brightspark.core.ranking_curves import RankingCurve, defined_areas, ranking_curves
+from brightspark.core.ranking_curves import RankingCurve, asked_classes, mean_area, ranking_curves
 from brightspark.core.scored_rows import (
     Pairs,
     bounded_collect,
@@ -198,13 +198,13 @@ def _report(
         macro_f1=numbers.get("macro_f1"),
         weighted_f1=numbers.get("weighted_f1"),
         top_k_accuracy=scores.top_k_accuracy,
-        auroc=_mean(defined_areas(curves, labels, "auroc")),
-        average_precision=_mean(defined_areas(curves, labels, "average_precision")),
+        auroc=mean_area(curves, asked_classes(labels), "auroc"),
+        average_precision=mean_area(curves, asked_classes(labels), "average_precision"),
         log_loss=scores.log_loss,
         brier=scores.brier,
         calibration_error=scores.calibration_error,
         per_class={
-            name: _class_scores(int(hits), int(truths), int(guesses), curves.get(name))
+            name: ClassScores.of(int(hits), int(truths), int(guesses), curves.get(name))
             for name, hits, truths, guesses in zip(confusion.names, *rows, strict=True)
         },
         reliability=scores.reliability,
@@ -212,18 +212,3 @@ def _report(
         intervals=intervals,
         notes=notes,
     )
-
-
-def _class_scores(hits: int, truths: int, guesses: int, curve: RankingCurve | None) -> ClassScores:
-    return ClassScores(
-        support=truths,
-        precision=hits / guesses if guesses else None,
-        recall=hits / truths if truths else None,
-        f1=2 * hits / (truths + guesses) if truths + guesses else None,
-        auroc=curve.auroc if curve else None,
-        average_precision=curve.average_precision if curve else None,
-    )
-
-
-def _mean(numbers: Sequence[float]) -> float | None:
-    return sum(numbers) / len(numbers) if numbers else None

@@ -46,6 +46,15 @@ class RankingCurve:
         pairs = zip(self.true_positives, self.false_positives, strict=True)
         return [hits / (hits + wrong) for hits, wrong in pairs]
 
+    def to_dict(self) -> dict[str, list[float]]:
+        """The points of ROC and of precision and recall, as lists of equal length."""
+        return {
+            "threshold": list(self.thresholds),
+            "recall": self.recall,
+            "false_positive_rate": self.false_positive_rate,
+            "precision": self.precision,
+        }
+
 
 def ranking_curves(
     rows: DataFrame, is_positive: Column, positives: Mapping[int, int], total: int
@@ -86,11 +95,21 @@ def running_counts(counted: DataFrame) -> DataFrame:
     )
 
 
-def defined_areas(curves: Mapping[str, RankingCurve], labels: Sequence[str], name: str) -> list[float]:
-    """What a report's single `auroc` or `average_precision` is the mean of: of two labels the last one's area."""
-    asked = labels[-1:] if len(labels) == 2 else labels
-    areas = (getattr(curves[label], name) for label in asked if label in curves)
-    return [area for area in areas if area is not None]
+def asked_classes(labels: Sequence[str]) -> Sequence[str]:
+    """The classes whose areas a classifier's single number is the mean of: of two the last, the positive one."""
+    return labels[-1:] if len(labels) == 2 else labels
+
+
+def defined_areas(curves: Mapping[str, RankingCurve], labels: Sequence[str], name: str) -> dict[str, float]:
+    """The `auroc` or `average_precision` of each of `labels` that has one."""
+    areas = {label: getattr(curves[label], name) for label in labels if label in curves}
+    return {label: area for label, area in areas.items() if area is not None}
+
+
+def mean_area(curves: Mapping[str, RankingCurve], labels: Sequence[str], name: str) -> float | None:
+    """The mean of the `defined_areas`; None without any."""
+    areas = defined_areas(curves, labels, name).values()
+    return sum(areas) / len(areas) if areas else None
 
 
 def _thinned(running: DataFrame, positives: Mapping[int, int], total: int) -> DataFrame:

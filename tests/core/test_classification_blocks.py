@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from brightspark.core import report as page
-from brightspark.core.classification_blocks import classification_blocks
+from brightspark.core.calibration import rescaled
+from brightspark.core.classification_blocks import classification_blocks, reliability_blocks
 from brightspark.core.metrics import classification
 
 if TYPE_CHECKING:
@@ -43,3 +44,19 @@ def test_blocks_show_how_often_the_model_abstained(spark: SparkSession) -> None:
     table, *_ = classification_blocks(classification(scored, labels=["cat", "dog"]))
     assert isinstance(table, page.Table)
     assert table.caption.endswith("The model abstained on 1 other rows: its coverage is 80.0%.")
+
+
+def test_reliability_before_and_after_is_one_plot_of_two_curves(spark: SparkSession, tmp_path: Path) -> None:
+    scored = spark.createDataFrame(ROWS, "label string, prediction string, probability array<double>")
+    before, empty = (classification(rows, labels=["cat", "dog"]) for rows in (scored, scored.limit(0)))
+    after = classification(scored.withColumn("probability", rescaled("probability", 4.0)), labels=["cat", "dog"])
+    (plot,) = reliability_blocks(before, after)
+    curves = {line.get_label(): line.get_xydata().tolist() for line in plot.figure.axes[0].lines}
+    for name, report in (("before", before), ("after", after)):
+        assert curves[name] == [[step.confidence, step.accuracy] for step in report.reliability]
+    assert curves["before"] != curves["after"]
+    errors = f"was {before.calibration_error:.3f} before and is {after.calibration_error:.3f} after"
+    assert errors in plot.caption
+    (nothing,) = reliability_blocks(empty, after)
+    assert "was unknown before" in nothing.caption
+    page.write(tmp_path / "page.html", [page.Section(title="x", blocks=[plot, nothing])], title="", context={})
