@@ -11,9 +11,9 @@ from brightspark.core import cache
 from brightspark.core.artifact import Artifact
 from brightspark.core.calibration import fit_temperature, rescaled
 from brightspark.core.estimator import TRAINING, VALIDATION, Fit
-from brightspark.core.metrics import classification as evaluate
 from brightspark.core.run import WEIGHTS
 from brightspark.core.shards import Shards
+from brightspark.vision.evaluation import evaluate
 from brightspark.vision.fit_settings import ImageFitSettings
 from brightspark.vision.model import ImageClassifierModel, timm_artifact
 from brightspark.vision.settings import ReadingSettings
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 LEAST_TO_CALIBRATE = 50  # validation rows, below which a temperature would be chance
 RARE = 20  # training rows of a label
 CALIBRATED = ("log_loss", "calibration_error")  # what a temperature changes
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "calibration_error")
+METRICS = (
+    "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "calibration_error",
+    "mean_average_precision", "micro_f1", "exact_match", "hamming_loss",
+)  # fmt: skip
 
 
 def trained_model(fit: Fit, start: Path, settings: ImageFitSettings) -> ImageClassifierModel:
@@ -67,7 +70,8 @@ def _measured(fit: Fit, artifact: Artifact, settings: ImageFitSettings) -> tuple
     finally:
         scored.unpersist()
     changed = {f"{name}_uncalibrated": before[name] for name in CALIBRATED if name in before}
-    return found.temperature, {**after, **changed}
+    losses = {"log_loss": found.log_loss_after, "log_loss_uncalibrated": found.log_loss_before}
+    return found.temperature, {**losses, **after, **changed}
 
 
 def _metrics(scored: DataFrame, labels: Sequence[str]) -> dict[str, Any]:
