@@ -1,17 +1,20 @@
-"""A `pyspark.ml` Evaluator over `brightspark.core.metrics`, because Spark's own refuse string predictions."""
+"""`pyspark.ml` Evaluators over brightspark's metrics, because Spark's own refuse string predictions."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 
+from brightspark.core.classification_report import ClassificationReport
 from brightspark.core.errors import InputError, SettingError, did_you_mean
 from brightspark.core.metrics import classification
+from brightspark.core.multi_label import MultiLabelReport, multi_label
 
 # Each metric, and whether more of it is better.
 METRICS = {
@@ -23,20 +26,29 @@ METRICS = {
     "log_loss": False,
     "calibration_error": False,
 }
-FROM_PREDICTIONS = {"accuracy", "macro_f1", "balanced_accuracy"}  # need no probability
-FROM_CURVES = {"auroc", "average_precision"}  # need every probability of every row
+MULTI_LABEL_METRICS = {
+    "mean_average_precision": True,
+    "auroc": True,
+    "macro_f1": True,
+    "micro_f1": True,
+    "exact_match": True,
+    "hamming_loss": False,
+}
+FROM_PREDICTIONS = {  # need no probability
+    "accuracy",
+    "macro_f1",
+    "balanced_accuracy",
+    "micro_f1",
+    "exact_match",
+    "hamming_loss",
+}
+FROM_CURVES = {"auroc", "average_precision", "mean_average_precision"}  # need every probability of every row
 
 
-class ClassificationEvaluator(Evaluator, DefaultParamsReadable["ClassificationEvaluator"], DefaultParamsWritable):
-    """Scores a classifier's answers by one number of a `ClassificationReport`, for CrossValidator and its like.
+class _ReportEvaluator(Evaluator, DefaultParamsWritable):
+    """One number of a report on a scored table: the Params that both evaluators have, and what they do alike."""
 
-    Settings are Spark Params of the same names as the keywords. `metric` is one of accuracy, macro_f1,
-    balanced_accuracy, auroc, average_precision, log_loss and calibration_error; `labels` orders the classes where the
-    columns' metadata does not (`metrics.classification`). Rows that failed or have no label take no part.
-
-    >>> ClassificationEvaluator("log_loss").isLargerBetter()
-    False
-    """
+    metrics: ClassVar[Mapping[str, bool]]
 
     metric: Param[str] = Param(Params._dummy(), "metric", "the number to return", TypeConverters.toString)
     label_col: Param[str] = Param(Params._dummy(), "label_col", "column of truths", TypeConverters.toString)
@@ -51,6 +63,58 @@ class ClassificationEvaluator(Evaluator, DefaultParamsReadable["ClassificationEv
         Params._dummy(), "labels", "classes in the order of the probability", TypeConverters.toListString
     )
 
+    def isLargerBetter(self) -> bool:  # noqa: N802, the name is pyspark's
+        """Whether the model with the larger number is the better one."""
+        return self.metrics[self._known(self.getOrDefault(self.metric))]
+
+    def _setup(self, metric: str, columns: Mapping[str, str], labels: Sequence[str] | None) -> None:
+        self._set(metric=self._known(metric), **columns)
+        if labels is not None:
+            self._set(labels=list(labels))
+
+    def _evaluate(self, dataset: DataFrame) -> float:
+        """The metric; raises InputError where it is undefined, since a NaN would win any search by argmax."""
+        metric = self._known(self.getOrDefault(self.metric))
+        probability = self.getOrDefault(self.probability_col)
+        if metric in FROM_PREDICTIONS:
+            dataset = dataset.drop(probability)
+        report = self._report(
+            dataset,
+            label=self.getOrDefault(self.label_col),
+            prediction=self.getOrDefault(self.prediction_col),
+            probability=probability,
+            error=self.getOrDefault(self.error_col),
+            labels=self.getOrDefault(self.labels) if self.isDefined(self.labels) else None,
+            intervals=0,
+            max_curves=sys.maxsize if metric in FROM_CURVES else 0,
+        )
+        value: float | None = getattr(report, metric)
+        if value is None:
+            raise InputError(f"There is no {metric} of these rows: {report.notes[metric]}.")
+        return value
+
+    def _report(self, dataset: DataFrame, **settings: Any) -> ClassificationReport | MultiLabelReport:
+        raise NotImplementedError
+
+    def _known(self, metric: str) -> str:
+        if metric not in self.metrics:
+            raise SettingError(f"metric={metric!r} is not known; {did_you_mean(metric, self.metrics)}")
+        return metric
+
+
+class ClassificationEvaluator(_ReportEvaluator, DefaultParamsReadable["ClassificationEvaluator"]):
+    """Scores a classifier's answers by one number of a `ClassificationReport`, for CrossValidator and its like.
+
+    Settings are Spark Params of the same names as the keywords. `metric` is one of accuracy, macro_f1,
+    balanced_accuracy, auroc, average_precision, log_loss and calibration_error; `labels` orders the classes where the
+    columns' metadata does not (`metrics.classification`). Rows that failed or have no label take no part.
+
+    >>> ClassificationEvaluator("log_loss").isLargerBetter()
+    False
+    """
+
+    metrics = METRICS
+
     def __init__(
         self,
         metric: str = "accuracy",
@@ -62,44 +126,39 @@ class ClassificationEvaluator(Evaluator, DefaultParamsReadable["ClassificationEv
         labels: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self._set(
-            metric=_known(metric),
-            label_col=label_col,
-            prediction_col=prediction_col,
-            probability_col=probability_col,
-            error_col=error_col,
-        )
-        if labels is not None:
-            self._set(labels=list(labels))
+        columns = {"label_col": label_col, "prediction_col": prediction_col, "probability_col": probability_col}
+        self._setup(metric, {**columns, "error_col": error_col}, labels)
 
-    def isLargerBetter(self) -> bool:  # noqa: N802, the name is pyspark's
-        """Whether the model with the larger number is the better one."""
-        return METRICS[_known(self.getOrDefault(self.metric))]
-
-    def _evaluate(self, dataset: DataFrame) -> float:
-        """The metric; raises InputError where it is undefined, since a NaN would win any search by argmax."""
-        metric = _known(self.getOrDefault(self.metric))
-        labels = self.getOrDefault(self.labels) if self.isDefined(self.labels) else None
-        probability = self.getOrDefault(self.probability_col)
-        if metric in FROM_PREDICTIONS:
-            dataset = dataset.drop(probability)
-        report = classification(
-            dataset,
-            label=self.getOrDefault(self.label_col),
-            prediction=self.getOrDefault(self.prediction_col),
-            probability=probability,
-            error=self.getOrDefault(self.error_col),
-            labels=labels,
-            intervals=0,
-            max_curves=sys.maxsize if metric in FROM_CURVES else 0,
-        )
-        value: float | None = getattr(report, metric)
-        if value is None:
-            raise InputError(f"There is no {metric} of these rows: {report.notes[metric]}.")
-        return value
+    def _report(self, dataset: DataFrame, **settings: Any) -> ClassificationReport:
+        return classification(dataset, **settings)
 
 
-def _known(metric: str) -> str:
-    if metric not in METRICS:
-        raise SettingError(f"metric={metric!r} is not known; {did_you_mean(metric, METRICS)}")
-    return metric
+class MultiLabelEvaluator(_ReportEvaluator, DefaultParamsReadable["MultiLabelEvaluator"]):
+    """Scores answers of any number of labels each by one number of a `MultiLabelReport`, for CrossValidator.
+
+    Settings are Spark Params of the same names as the keywords. `metric` is one of mean_average_precision, auroc,
+    macro_f1, micro_f1, exact_match and hamming_loss; `labels` orders the labels where the columns' metadata does not
+    (`multi_label.multi_label`). Rows that failed or have no truth take no part.
+
+    >>> MultiLabelEvaluator().isLargerBetter(), MultiLabelEvaluator("hamming_loss").isLargerBetter()
+    (True, False)
+    """
+
+    metrics = MULTI_LABEL_METRICS
+
+    def __init__(
+        self,
+        metric: str = "mean_average_precision",
+        *,
+        label_col: str = "label",
+        prediction_col: str = "prediction",
+        probability_col: str = "probability",
+        error_col: str = "error",
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        columns = {"label_col": label_col, "prediction_col": prediction_col, "probability_col": probability_col}
+        self._setup(metric, {**columns, "error_col": error_col}, labels)
+
+    def _report(self, dataset: DataFrame, **settings: Any) -> MultiLabelReport:
+        return multi_label(dataset, **settings)

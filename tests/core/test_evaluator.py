@@ -12,8 +12,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, SettingError
-from brightspark.core.evaluator import METRICS, ClassificationEvaluator
+from brightspark.core.evaluator import METRICS, MULTI_LABEL_METRICS, ClassificationEvaluator, MultiLabelEvaluator
 from brightspark.core.metrics import classification
+from brightspark.core.multi_label import multi_label
 
 
 @pytest.fixture
@@ -34,9 +35,30 @@ def test_each_metric_is_the_reports(scored: DataFrame) -> None:
         assert evaluator.evaluate(scored) == getattr(report, metric), metric
 
 
+def test_each_multi_label_metric_is_the_reports(spark: SparkSession) -> None:
+    rows = [(["a", "b"], ["a"], [0.9, 0.4]), (["b"], ["b"], [0.2, 0.8]), ([], ["a"], [0.6, 0.5])]
+    scored = spark.createDataFrame(rows, "label array<string>, prediction array<string>, likely array<double>")
+    report = multi_label(scored, probability="likely", labels=["a", "b"], intervals=0)
+    for metric in MULTI_LABEL_METRICS:
+        evaluator = MultiLabelEvaluator(metric, probability_col="likely", labels=["a", "b"])
+        assert evaluator.evaluate(scored) == getattr(report, metric), metric
+    nothing = MultiLabelEvaluator(probability_col="likely", labels=["a", "b"])
+    with pytest.raises(InputError, match="no mean_average_precision of these rows: no row has both"):
+        nothing.evaluate(scored.limit(0))
+
+
+def test_a_multi_label_evaluator_survives_saving(spark: SparkSession, tmp_path: Path) -> None:
+    MultiLabelEvaluator("hamming_loss", labels=["a"]).save(str(tmp_path / "evaluator"))
+    loaded = MultiLabelEvaluator.load(str(tmp_path / "evaluator"))
+    assert (loaded.getOrDefault(loaded.metric), loaded.getOrDefault(loaded.labels)) == ("hamming_loss", ["a"])
+
+
 def test_errors_are_better_when_smaller() -> None:
     smaller = {metric for metric in METRICS if not ClassificationEvaluator(metric).isLargerBetter()}
     assert smaller == {"log_loss", "calibration_error"}
+    smaller = {metric for metric in MULTI_LABEL_METRICS if not MultiLabelEvaluator(metric).isLargerBetter()}
+    assert smaller == {"hamming_loss"}
+    assert MultiLabelEvaluator().getOrDefault("metric") == "mean_average_precision"
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest() -> None:
@@ -75,6 +97,35 @@ class Threshold(Estimator, Model):
             "probability", likely
         )
         return answered.withMetadata("probability", {"brightspark": {"labels": ["no", "yes"]}})
+
+
+class MultiLabelThreshold(Threshold):
+    """Names `big` where `x` lies above its threshold, and always `thing`."""
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        big = F.col("x") >= self.getOrDefault(self.threshold)
+        likely = F.array(F.when(big, 0.9).otherwise(0.1), F.lit(0.8))
+        answered = dataset.withColumn(
+            "prediction", F.when(big, F.array(F.lit("big"), F.lit("thing"))).otherwise(F.array(F.lit("thing")))
+        ).withColumn("probability", likely)
+        return answered.withMetadata("probability", {"brightspark": {"labels": ["big", "thing"]}})
+
+
+@pytest.mark.parametrize("metric", ["mean_average_precision", "hamming_loss"])
+def test_a_cross_validator_finds_the_best_of_many_labels(spark: SparkSession, metric: str) -> None:
+    thing = F.array(F.lit("thing"))
+    data = spark.range(40).select(
+        (F.col("id") / 40).alias("x"),
+        F.when(F.col("id") >= 20, F.array_append(thing, "big")).otherwise(thing).alias("label"),
+    )
+    estimator = MultiLabelThreshold()
+    grid = ParamGridBuilder().addGrid(estimator.threshold, [0.1, 0.5, 0.9]).build()
+    evaluator = MultiLabelEvaluator(metric)
+    search = CrossValidator(
+        estimator=estimator, estimatorParamMaps=grid, evaluator=evaluator, numFolds=2, parallelism=2, seed=0
+    )
+    best = search.fit(data).bestModel
+    assert best.getOrDefault(best.threshold) == 0.5
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
