@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from brightspark.core.errors import InputError, StorageError
-from brightspark.core.storage import Storage, list_folder
+from brightspark.core.errors import InputError, StorageError, did_you_mean
+from brightspark.core.storage import Storage, absolute, list_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -66,13 +66,29 @@ def _by_suffix(path: str) -> str | None:
 def read_table(spark: SparkSession, path: str, *, format: str | None = None) -> DataFrame:
     """A table as a DataFrame; CSV and TSV with a header.
 
+    A relative path is below this process's working folder, where Spark's server or JVM may stand elsewhere; only with
+    a `format` other than these files' it is Spark's own matter, since it may be a table's name.
+
     Raises InputError where the format cannot be told from the path.
     """
-    name = format or table_format(path)
+    whole = absolute(path)
+    name = format or format_there(spark, whole, Storage())
     if name is None:
         raise InputError(
             f"{path} does not look like a table ({', '.join(_SUFFIXES)}); say what it is by format=, for example "
             "format='parquet'"
         )
     known = "csv" if name == "tsv" else name
-    return spark.read.format(known).options(**_OPTIONS.get(name, {})).load(path)
+    if known in _SUFFIXES.values():
+        return spark.read.format(known).options(**_OPTIONS.get(name, {})).load(whole)
+    try:
+        table = spark.read.format(known).load(path)
+        _ = table.schema  # Spark Connect asks its server not before
+    except Exception as error:
+        if "DATA_SOURCE_NOT_FOUND" in str(error):
+            raise InputError(
+                f"this session knows no format {known!r}; {did_you_mean(known, _SUFFIXES.values())}, or give Spark the "
+                "package of that format"
+            ) from error
+        raise
+    return table

@@ -217,6 +217,26 @@ def test_evaluate_measures_a_table(spark: SparkSession, brightspark: Run, tmp_pa
     assert "did you mean 'label'" in said
 
 
+def test_tables_by_the_name_of_their_format(
+    spark: SparkSession, brightspark: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And by a path from here, where Spark's server may stand elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    Path("photographs").write_text(json.dumps({"path": "gone.jpg", "label": "a"}) + "\n")
+    code, said, _ = brightspark("vision", "score", tiny, "photographs", "--format", "json",
+                                "--out", tmp_path / "out", "--json")  # fmt: skip
+    assert code == 0
+    assert json.loads(said)["records"] == 1
+    (row,) = spark.read.parquet(str(tmp_path / "out")).collect()
+    assert (row["path"], row["label"]) == (str(tmp_path / "gone.jpg"), "a")
+    code, _, said = brightspark("vision", "evaluate", "out", "--format", "orc")
+    assert code == 1
+    assert "ORC" in said
+    code, said, _ = brightspark("vision", "evaluate", "out", "--format", "parquet", "--json")
+    assert code == 0
+    assert json.loads(said)["counts"]["failed"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pyspark.sql.utils import is_remote
 
 from brightspark.core.errors import InputError
-from brightspark.core.tables import read_table, table_format
+from brightspark.core.remote import on_a_worker
+from brightspark.core.storage import Storage
+from brightspark.core.tables import format_there, read_table, table_format
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -61,3 +65,46 @@ def test_each_format_is_read(spark: SparkSession, tmp_path: Path) -> None:
     # The name that is given wins over the path.
     (tmp_path / "parquet").rename(tmp_path / "table.v1")
     assert read_table(spark, str(tmp_path / "table.v1"), format="parquet").count() == 2
+
+
+def test_a_relative_path_is_the_drivers(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark's JVM, or the server of Spark Connect, stands elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    Path("list.csv").write_text("n\n1\n2\n")
+    spark.range(3).write.parquet(str(tmp_path / "held"))
+    assert [read_table(spark, name).count() for name in ("list.csv", "./list.csv", "held")] == [2, 2, 3]
+    assert read_table(spark, "list.csv", format="csv").count() == 2
+    assert read_table(spark, "held", format="parquet").count() == 3
+
+
+def test_a_folder_is_looked_at_where_the_workers_are(spark: SparkSession, tmp_path: Path) -> None:
+    """Behind Spark Connect there may be folders that this client does not see: a worker's own one, for example."""
+    spark.range(3).coalesce(1).write.parquet(str(tmp_path / "held"))
+    (tmp_path / "pictures" / "cat").mkdir(parents=True)
+    (tmp_path / "pictures" / "cat" / "a.jpg").write_bytes(b"x")
+    found = [format_there(spark, str(tmp_path / name), Storage()) for name in ("held", "pictures", "gone")]
+    assert found == ["parquet", None, None]
+    with pytest.raises(InputError, match="does not look like a table"):
+        read_table(spark, str(tmp_path / "pictures"))
+    if is_remote():
+        theirs = "/proc/self/cwd/theirs"
+        on_a_worker(spark, partial(_save_part, theirs))
+        assert (format_there(spark, theirs, Storage()), table_format(theirs)) == ("parquet", None)
+
+
+def _save_part(folder: str) -> None:
+    Path(folder).mkdir()
+    (Path(folder) / "part-0.parquet").write_bytes(b"x")
+
+
+def test_any_format_that_the_session_knows(spark: SparkSession, tmp_path: Path) -> None:
+    """By its name; the same on classic Spark and behind Spark Connect."""
+    (tmp_path / "notes").write_text("one\ntwo\n")
+    assert {row["value"] for row in read_table(spark, str(tmp_path / "notes"), format="text").collect()} == {
+        "one",
+        "two",
+    }
+    (row,) = read_table(spark, str(tmp_path / "notes"), format="binaryFile").collect()
+    assert bytes(row["content"]) == b"one\ntwo\n"
+    with pytest.raises(InputError, match="knows no format 'parkuet'; did you mean 'parquet'"):
+        read_table(spark, str(tmp_path / "notes"), format="parkuet")
