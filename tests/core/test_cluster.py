@@ -38,3 +38,10 @@ def test_each_executor_fetches_a_uri_once_whatever_its_number_of_workers(seen: d
     fetches = Counter((folder, file.rpartition("/")[2]) for folder, file in seen["fetched"])
     assert set(fetches.values()) == {1}
     assert len({folder for folder, _ in fetches}) == 2  # both executors took part, each for itself
+
+
+@pytest.mark.slow
+def test_a_relative_path_is_the_drivers(seen: dict[str, Any]) -> None:
+    """Each executor works in a folder of its own."""
+    assert seen["relative"] == {"folder": 6, "table": 2, "table folder": 2, "named format": 2, "dicom": 1,
+                                "published": 6, "quarantined": 0}  # fmt: skip
