@@ -10,13 +10,16 @@ READY := $(VENV)/.ready
 BENCH_VENV ?= .venv-bench
 BENCH := $(BENCH_VENV)/.ready
 
-.PHONY: help demo test test-fast test-kill check format bench clean
+.PHONY: help demo demo-full test test-fast test-kill check format bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(READY) ## Run the main job on real data and write report/index.html
 	$(BIN)/brightspark demo --out report
+
+demo-full: $(READY) ## The same, trained for longer and with several seeds (takes an hour)
+	$(BIN)/brightspark demo --full --out report
 
 test: $(READY) ## Run the tests, on classic Spark and on Spark Connect (make test-kill has more)
 	$(BIN)/pytest -m "not kill"

@@ -78,12 +78,13 @@ def options(
 def demo(
     out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("report"),
     only: Annotated[list[str] | None, typer.Option(help="Run only this solution; may be given again.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Train for longer, and with several seeds.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job of every solution on real data, and write out/index.html."""
     from brightspark.core.demo import run_demo
 
-    run_demo(out, only=only, as_json=as_json)
+    run_demo(out, only=only, full=full, as_json=as_json)
 
 
 @app.command()

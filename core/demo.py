@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 _SHOWN_VERSIONS = ("brightspark", "pyspark", "torch", "timm", "transformers", "torchaudio", "implicit")
 
 
-def run_demo(out: Path, *, only: list[str] | None = None, as_json: bool = False) -> Path:
+def run_demo(out: Path, *, only: list[str] | None = None, full: bool = False, as_json: bool = False) -> Path:
     """Runs the sections of every solution that has a `demo.py`, and writes `out`/index.html.
 
     A `demo.py` names them in SECTIONS: what each is called, and a function of the session and of a function that
-    tells a person how far it is, which returns a `report.Section`.
+    tells a person how far it is, which returns a `report.Section`. With `full`, those that it names in FULL_SECTIONS
+    too take the place of theirs.
 
     A section that fails is shown with its reason while the others go on; then the exit code is 1.
     Raises InputError for a solution that has no demo.
@@ -41,7 +42,8 @@ def run_demo(out: Path, *, only: list[str] | None = None, as_json: bool = False)
     spark = session("brightspark demo")
     sections = []
     for name in names:
-        for part, build in load(name, "demo").SECTIONS.items():
+        demo = load(name, "demo")
+        for part, build in (demo.SECTIONS | (getattr(demo, "FULL_SECTIONS", {}) if full else {})).items():
             _say(f"{part}: running")
             sections.append(report.run(part, partial(build, spark, _say)))
             _say(f"{part}: {sections[-1].failure or 'done'} in {sections[-1].seconds:.0f} s")

@@ -140,6 +140,13 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """Where a new part of a section begins."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Note:
     """A paragraph set apart: a caveat, or how to read what stands around it."""
 
@@ -155,7 +162,7 @@ class Sound:
     mime: str = "audio/wav"
 
 
-Block: TypeAlias = Figures | Table | Plot | Picture | Gallery | Note | Sound
+Block: TypeAlias = Figures | Table | Plot | Picture | Gallery | Heading | Note | Sound
 
 
 @dataclass(frozen=True, kw_only=True)

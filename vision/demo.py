@@ -9,3 +9,4 @@ SECTIONS = {
     "skin patches": demo_medical.section,
     "DICOM": demo_dicom.section,
 }
+FULL_SECTIONS = {"skin patches": demo_medical.full_section}

