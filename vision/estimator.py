@@ -87,7 +87,10 @@ class ImageClassifier(TrainingEstimator[ImageFitSettings]):
         )
         read = answers(light, scoring, {_CONTENT: "answer.content", _ERROR: "error"})
         label = F.col(_LABELS) if fit.survey.multi_label else F.col(_LABELS)[0]
-        return read.select(F.col(_CONTENT).alias("content"), label.alias("label"), F.col(_ERROR).alias("error"))
+        error = F.col(_ERROR)
+        if df.select(quoted(columns[0])).schema[0].dataType.typeName() == "string":  # a path, which says which it was
+            error = F.concat(F.coalesce(quoted(columns[0]), F.lit("null")), F.lit(": "), error)
+        return read.select(F.col(_CONTENT).alias("content"), label.alias("label"), error.alias("error"))
 
     def _staging(self, fit: Fit) -> StagingSettings:
         from brightspark.vision.start import read_start
