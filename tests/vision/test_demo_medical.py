@@ -109,7 +109,7 @@ def test_fine_tuning_is_shown_with_its_curve_and_heat_maps(run: demo_patches.Run
     figures, _ = (block for block in shown if isinstance(block, Figures))
     assert figures.figures[0].value == f"{100 * right:.1f}"
     assert len([line for line in said if "accuracy" in line]) == demo_finetune.EPOCHS
-    assert [block.alt for block in shown if isinstance(block, Plot)][0] == "Loss by step"
+    assert next(block for block in shown if isinstance(block, Plot)).alt == "Loss by step"
     maps = next(block for block in shown if isinstance(block, Gallery)).cards
     assert 2 <= len(maps) <= demo_finetune.HEAT_MAPS
     assert all(isinstance(card.picture, bytes) and card.error is None for card in maps)
