@@ -17,19 +17,21 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] | None = None,
 ) -> Loss:
-    """The cross entropy of examples × classes, in float32; total ÷ weight is torch's own `reduction="mean"`.
+    """The cross entropy of examples × classes, in float32.
 
     `label_smoothing` is the share of the truth that is spread over all classes (Szegedy et al. 2016,
     arXiv:1512.00567); `class_weights` weigh each example by its label. Labels are numbers from 0, or shares of the
-    classes as float; with shares every example counts as 1, as in torch.
+    classes as float: then an example's weight is the mean of its classes' weights by those shares.
+
+    total ÷ weight is torch's own `reduction="mean"`, but where weights meet smoothing or shares: torch weighs what is
+    spread by the classes that it is spread to, so that a rare class's weight pulls every example towards that class.
     """
-    weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=logits.device)
-    total = torch.nn.functional.cross_entropy(
-        logits.float(), labels, weight=weights, label_smoothing=label_smoothing, reduction="sum"
-    )
-    if weights is None or labels.is_floating_point():
-        return Loss(total, len(labels))
-    return Loss(total, weights[labels].sum())
+    each = torch.nn.functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing, reduction="none")
+    if class_weights is None:
+        return Loss(each.sum(), len(labels))
+    weights = torch.tensor(class_weights, dtype=torch.float32, device=logits.device)
+    of_each = labels.float() @ weights if labels.is_floating_point() else weights[labels]
+    return Loss((each * of_each).sum(), of_each.sum())
 
 
 def balanced_weights(counts: Sequence[int]) -> list[float]:

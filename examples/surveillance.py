@@ -1,6 +1,7 @@
 """Who was where, and when: a camera's video becomes a table of events, by deep features and Spark ML.
 
-    python examples/surveillance.py vtest.avi --out folder
+    python examples/surveillance.py vtest.avi --out folder                  # deep features and logistic regression
+    python examples/surveillance.py vtest.avi --out folder --fine-tune      # the network itself learns, in minutes
 
 vtest.avi is a fixed camera over a square with pedestrians. It is part of Debian's package opencv-doc:
 `apt-get download opencv-doc`, then `dpkg-deb -x opencv-doc_*.deb opencv`. Any video of a fixed camera will do.
@@ -33,11 +34,13 @@ from brightspark.core.classification_blocks import classification_blocks
 from brightspark.core.features import FeaturePipeline
 from brightspark.core.named_answers import NamedAnswers
 from brightspark.core.session import session
-from brightspark.vision import ImageFeaturizer, evaluate, read_video
+from brightspark.vision import ImageClassifier, ImageFeaturizer, evaluate, read_video
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import DataFrame, SparkSession
+
+    from brightspark.vision import ImageClassifierModel
 
 EVERY = 0.5  # seconds between the moments that are looked at
 LEARN_SHARE = 0.6  # of the time; the classifier is measured on the rest
@@ -48,6 +51,7 @@ MIN_CELLS, MAX_CELLS = 8, 300  # of a box: less is noise, more is a crowd or a c
 MARGIN = 8  # pixels around a box
 ZONES = (4, 3)  # across and down: events are told apart by where they are
 PAUSE = 1.6  # seconds without a person that end an event
+SCENE = 10.0  # seconds whose patches learn or validate together
 THRESHOLD = 0.5  # probability of a person
 SHOWN = 12  # events with pictures
 
@@ -74,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="a folder for the events and the page")
+    parser.add_argument("--fine-tune", action="store_true", help="train the whole network, not only a regression")
     options = parser.parse_args()
     if not options.video.is_file():
         sys.exit(
@@ -83,7 +88,7 @@ def main() -> None:
     spark = session("surveillance")
     crops = cut_crops(spark, options.video, options.out)
     split = end_of_learning(crops)
-    model = learn(crops.where(f"time < {split}"))
+    model = (fine_tune if options.fine_tune else learn)(crops.where(f"time < {split}"))
     scored = stored(model.transform(crops), options.out / "scored.parquet")
     measured = evaluate(scored.where(f"time >= {split} + {PAUSE}"))
     print(measured)
@@ -259,6 +264,18 @@ def learn(crops: DataFrame) -> PipelineModel:
     featurizer = ImageFeaturizer.pretrained(str(samples.model("efficientnet-lite0")))
     stages: list[Any] = [names, learner, NamedAnswers(names.labels)]
     return FeaturePipeline(featurizer, Pipeline(stages=stages)).fit(crops)
+
+
+def fine_tune(crops: DataFrame) -> ImageClassifierModel:
+    """The whole network, trained on the patches; those of one scene are alike, and stay on one side."""
+    from pyspark.sql import functions as F
+
+    scenes = crops.withColumn("scene", F.floor(F.col("time") / SCENE))
+    network = str(samples.model("efficientnet-lite0"))
+    settings = {"image_size": 96, "epochs": 3, "group_col": "scene", "validation_share": 0.2}
+    model: ImageClassifierModel = ImageClassifier(network, **settings).fit(scenes)
+    print(f"fine-tuned: {model.artifact.metrics}")
+    return model
 
 
 def join_events(scored: DataFrame) -> DataFrame:
