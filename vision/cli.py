@@ -19,6 +19,7 @@ from brightspark.core.cli import (
     start_session,
     write_answers,
 )
+from brightspark.core.errors import SettingError
 
 app = typer.Typer(help="Image classification, for any timm model.", no_args_is_help=True)
 
@@ -57,18 +58,12 @@ def fit(
     from brightspark.core.training_progress import training_progress
     from brightspark.vision import ImageClassifier, ImageFitSettings, read_images
 
-    classifier = ImageClassifier(
-        sample_or_path(model),
-        **{
-            "label_col": label,
-            "group_col": group,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "ranks": ranks,
-            "run_folder": run_folder or _beside(out),
-            **parsed(ImageFitSettings, setting or ()),
-        },
-    )
+    named = {"label_col": label, "group_col": group, "epochs": epochs, "batch_size": batch_size, "ranks": ranks}
+    try:
+        settings = {**named, "run_folder": run_folder or _beside(out), **parsed(ImageFitSettings, setting or ())}
+        classifier = ImageClassifier(sample_or_path(model), **settings)
+    except SettingError as error:
+        raise typer.BadParameter(str(error)) from None
     refuse_replacing(images, out)
     spark = start_session(quiet=as_json)
     if not overwrite:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from brightspark.core import cli
+from tests.vision.coloured import save_coloured
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -129,6 +130,47 @@ def test_score_writes_every_row_and_nothing_twice(
     assert code == 0
     assert "5 records, 1 errors" in said
     assert "top" not in spark.read.parquet(str(out)).columns
+
+
+@pytest.mark.slow
+def test_fit_makes_an_artifact_that_scores(
+    spark: SparkSession, brightspark: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_coloured(tmp_path / "pictures", 20)
+    small = [text for name in ("pretrained=false", "image_size=32", "loader_workers=0") for text in ("--set", name)]
+    start = ["vision", "fit", "pictures", "--model", "test_resnet", "--out", "model", "--epochs", 2, *small]
+    code, said, told = brightspark(*start)
+    assert code == 0, told
+    assert "3 labels, in model" in said
+    assert "epoch 2: loss" in told
+    assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
+        "README.md", "brightspark.json", "config.json", "model.safetensors"
+    ]  # fmt: skip
+    assert not (tmp_path / "model.training").exists()
+    code, _, told = brightspark(*start)
+    assert code == 1
+    assert "exists already" in told
+    assert brightspark("vision", "score", "model", "pictures", "--out", tmp_path / "answers", "--json")[0] == 0
+    assert spark.read.parquet(str(tmp_path / "answers")).filter("error is null").count() == 60
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--set", "hflip"], "write NAME=VALUE"),
+        (["--set", "hflop=1"], "did you mean 'hflip'"),
+        (["--set", "hflip=often"], "hflip='often' cannot be"),
+        (["--epochs", "0"], "epochs=0 must be at least 1"),
+        (["--out", "s3://bucket/model"], "--run-folder is needed"),
+    ],
+)
+def test_fit_refuses_settings_that_cannot_be(
+    brightspark: Run, tiny: Path, tmp_path: Path, options: list[str], reason: str
+) -> None:
+    code, _, told = brightspark("vision", "fit", tmp_path, "--model", tiny, "--out", tmp_path / "model", *options)
+    assert code == 2
+    assert reason in " ".join(told.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("options", ["--out {images}", "--out {around}", "--out {new} --quarantine {images}/../images"])
