@@ -130,7 +130,7 @@ def _figures(tuned: Tuned) -> Figures:
             f"of pairs right (95 % interval {100 * low:.1f} to {100 * high:.1f})",
         ),
         KeyFigure(
-            f"{tuned.model.settings.temperature:.2f}", "", "temperature: what the network's confidence is cooled by"
+            f"{tuned.model.settings.temperature:.2f}", "", "temperature: the network's outputs are divided by it"
         ),
     ]
     if len(tuned.accuracies) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from brightspark.vision.start import write_trained
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-LEAST_TO_CALIBRATE = 50  # validation rows, below which a temperature would be chance
+LEAST_TO_CALIBRATE, LEAST_WRONG = 50, 10  # validation rows and errors, below which a temperature would be chance
 RARE = 20  # training rows of a label
 CALIBRATED = ("log_loss", "calibration_error")  # what a temperature changes
 METRICS = (
@@ -60,7 +60,7 @@ def _measured(fit: Fit, artifact: Artifact, settings: ImageFitSettings) -> tuple
     scored = reader.transform(fit.staged(VALIDATION)).select("label", "prediction", "probability", "error").persist()
     try:
         before = _metrics(scored, artifact.labels)
-        if not settings.calibrate or fit.survey.held_out < LEAST_TO_CALIBRATE:
+        if not settings.calibrate or before["validation_rows"] < LEAST_TO_CALIBRATE or _errors(before) < LEAST_WRONG:
             return 1.0, before
         found = fit_temperature(scored, labels=artifact.labels)
         if found.note:  # a temperature at its bound says nothing of other rows
@@ -72,6 +72,12 @@ def _measured(fit: Fit, artifact: Artifact, settings: ImageFitSettings) -> tuple
     changed = {f"{name}_uncalibrated": before[name] for name in CALIBRATED if name in before}
     losses = {"log_loss": found.log_loss_after, "log_loss_uncalibrated": found.log_loss_before}
     return found.temperature, {**losses, **after, **changed}
+
+
+def _errors(metrics: Mapping[str, Any]) -> float:
+    """How many answers are wrong, or would be, were a row's labels wrong together."""
+    wrong = metrics["hamming_loss"] if "hamming_loss" in metrics else 1 - metrics["accuracy"]
+    return round(float(wrong) * int(metrics["validation_rows"]))
 
 
 def _metrics(scored: DataFrame, labels: Sequence[str]) -> dict[str, Any]:
