@@ -32,7 +32,8 @@ class Places(NamedTuple):
 def find_frames(file: StoredFile, at: int, frames: int, extended: tuple[bytes, bytes] | None) -> Places:
     """The places of so many frames, whose pixels begin at a byte.
 
-    `extended` is the extended table of offsets and the one of lengths. Where the basic table lacks frames, fragments are looked at.
+    `extended` is the extended table of offsets and the one of lengths. Where the basic table lacks frames, fragments
+    are looked at.
     """
     file.seek(at)
     bounded = _Bounded(file, _TABLE_BYTES, "there are more fragments than a file can have")
