@@ -140,7 +140,7 @@ def test_several_labels_are_learned_each_by_itself(spark: SparkSession, tmp_path
         picture.save(tmp_path / f"{seed}.png")
         made.append((str(tmp_path / f"{seed}.png"), sorted({left, right})))
     rows = spark.createDataFrame(made, "path string, label array<string>")
-    settings = {**SMALL, "epochs": 15, "hflip": 0.5, "scale": 1.0}
+    settings = {**SMALL, "epochs": 15, "hflip": 0.5, "scale": 1.0, "run_folder": str(tmp_path / "runs")}
     model = ImageClassifier("test_resnet", **settings).fit(rows)
     answered = model.transform(rows).collect()
     assert model.settings.multi_label
