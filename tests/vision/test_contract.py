@@ -30,7 +30,7 @@ class TestImageClassifier(SolutionContract):
         """A rate at which nothing is learned loses against one at which something is."""
         rows = read_images(bench.spark, str(save_coloured(tmp_path / "pictures", 20)))
         classifier = ImageClassifier(
-            "test_resnet", pretrained=False, image_size=32, epochs=6, batch_size=8, validation_share=0.2,
+            "test_resnet", pretrained=False, image_size=32, epochs=10, batch_size=8, validation_share=0.2,
             loader_workers=0, color_jitter=0.0, run_folder=str(tmp_path / "runs"),
         )  # fmt: skip
         rates = [1e-9, 3e-3]

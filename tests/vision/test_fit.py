@@ -96,8 +96,8 @@ def test_the_card_tells_data_settings_metrics_and_limits(model: ImageClassifierM
 
 
 def test_confidence_is_made_true_on_the_validation_rows(rows: DataFrame, tmp_path: Path) -> None:
-    """A fifth of the labels is wrong, in the validation rows too: a network that is sure of itself is mistaken."""
-    wrong = F.when(F.xxhash64("path") % 5 == 0, "red").otherwise(F.col("label"))
+    """Half of what is not red is called so, in the validation rows too: a network that is sure of itself errs."""
+    wrong = F.when(F.col("path").rlike("[02468][.]jpg$"), "red").otherwise(F.col("label"))
     settings = {**SMALL, "validation_share": 0.4, "label_smoothing": 0.0, "run_folder": str(tmp_path)}
     model = ImageClassifier("test_resnet", **settings).fit(rows.withColumn("label", wrong))
     metrics = model.artifact.metrics

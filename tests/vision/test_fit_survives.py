@@ -209,6 +209,6 @@ def test_two_ranks_through_spark_make_a_model(spark: SparkSession, pictures: Pat
     if "connect" in type(spark).__module__:
         pytest.skip("TorchDistributor's slots of the Connect server are tried in test_launch")
     model = fitted(read_images(spark, str(pictures)), tmp_path, ranks=2, epochs=6, trained_blocks=1)
-    assert model.artifact.metrics["accuracy"] > 0.6
+    assert model.artifact.metrics["accuracy"] > 0.5
     starts = [line for line in _journal(tmp_path / "runs") if line["kind"] == "started"]
     assert [line["ranks"] for line in starts] == [2]
