@@ -51,7 +51,10 @@ def scipys(loss: object) -> float:
     return float(np.exp(found.x))
 
 
-@pytest.mark.parametrize(("classes", "overconfidence"), [(2, 3.0), (5, 0.4), (20, 8.0)])
+@pytest.mark.parametrize(
+    ("classes", "overconfidence"),
+    [(5, 0.4), pytest.param(2, 3.0, marks=pytest.mark.slow), pytest.param(20, 8.0, marks=pytest.mark.slow)],
+)
 def test_a_softmaxs_temperature_is_scipys(spark: SparkSession, classes: int, overconfidence: float) -> None:
     probability, truth = answers(classes, overconfidence)
     found = fit_temperature(table(spark, probability, truth), labels=names(classes))

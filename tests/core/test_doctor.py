@@ -82,6 +82,7 @@ def sleeping(seconds: float) -> Any:
     return F.udf(sleep, "string", useArrow=False)
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_too_long_is_stopped_and_no_other(spark: SparkSession) -> None:
     others: list[Any] = []
     other = threading.Thread(target=lambda: others.extend(spark.range(1).select(sleeping(5)("id")).collect()))

@@ -111,7 +111,7 @@ class MultiLabelThreshold(Threshold):
         return answered.withMetadata("probability", {"brightspark": {"labels": ["big", "thing"]}})
 
 
-@pytest.mark.parametrize("metric", ["mean_average_precision", "hamming_loss"])
+@pytest.mark.parametrize("metric", [pytest.param("mean_average_precision", marks=pytest.mark.slow), "hamming_loss"])
 def test_a_cross_validator_finds_the_best_of_many_labels(spark: SparkSession, metric: str) -> None:
     thing = F.array(F.lit("thing"))
     data = spark.range(40).select(
@@ -128,7 +128,7 @@ def test_a_cross_validator_finds_the_best_of_many_labels(spark: SparkSession, me
     assert best.getOrDefault(best.threshold) == 0.5
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
+@pytest.mark.parametrize("metric", [pytest.param("accuracy", marks=pytest.mark.slow), "log_loss"])
 def test_a_cross_validator_finds_the_best(spark: SparkSession, metric: str) -> None:
     data = spark.range(40).select(
         (F.col("id") / 40).alias("x"), F.when(F.col("id") >= 20, "yes").otherwise("no").alias("label")

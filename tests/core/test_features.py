@@ -45,6 +45,7 @@ LEARNERS: dict[str, Callable[[], Estimator[Any]]] = {
     "MultilayerPerceptron": lambda: MultilayerPerceptronClassifier(layers=[SIZE, 2], maxIter=20, seed=0),
     "KMeans": lambda: KMeans(k=2, seed=0),
 }
+KINDS = ("LogisticRegression", "RandomForest", "KMeans")  # of learners, one each: the others are slow tests
 
 
 @pytest.fixture
@@ -90,7 +91,9 @@ def search(regression: LogisticRegression, estimator: Estimator[Any], **settings
 
 
 class TestEveryLearner:
-    @pytest.mark.parametrize("learner", LEARNERS)
+    @pytest.mark.parametrize(
+        "learner", [pytest.param(name, marks=() if name in KINDS else pytest.mark.slow) for name in LEARNERS]
+    )
     def test_rows_are_featurized_once_and_failed_rows_keep_their_error(
         self, learner: str, featurizer: ToyFeaturizer, table: DataFrame, log: Path
     ) -> None:
@@ -109,7 +112,7 @@ class TestEveryLearner:
         right = [row["prediction"] == row["label"] for row in rows if row["error"] is None]
         assert np.mean(right) > 0.9 or learner == "KMeans"  # which numbers its clusters as it likes
 
-    @pytest.mark.parametrize("learner", ["LogisticRegression", "RandomForest"])
+    @pytest.mark.parametrize("learner", ["LogisticRegression", pytest.param("RandomForest", marks=pytest.mark.slow)])
     def test_the_model_saves_and_loads(
         self, learner: str, featurizer: ToyFeaturizer, table: DataFrame, tmp_path: Path
     ) -> None:

@@ -98,7 +98,7 @@ def test_two_ranks_with_half_the_batch_take_the_step_of_one(staged: tuple[str, s
             torch.testing.assert_close(tensor, one[name], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("loader_workers", [0, 2])
+@pytest.mark.parametrize("loader_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_batches_made_at_once_are_those_made_one_by_one(
     loader_workers: int, staged: tuple[str, str], tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "nearest": {"interpolation": "nearest"},
     "other mean": {"mean": [0.5, 0.4, 0.3], "std": [0.5, 0.25, 0.2]},
 }
+LIKE_OTHERS = ("crop 1.0", "wide", "tall and squashed", "bilinear")  # slow tests: each is in another shape already
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,9 @@ def columns(rows: Sequence[Any], *names: str) -> list[tuple[Any, ...]]:
 class TestPreprocessing:
     """Size, crop, interpolation, mean and std are the model's own."""
 
-    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize(
+        "shape", [pytest.param(name, marks=pytest.mark.slow if name in LIKE_OTHERS else ()) for name in SHAPES]
+    )
     def test_every_shape_is_timms(self, shape: str, tmp_path: Path, gallery: list[str]) -> None:
         folder = save_network(tmp_path / "model", config={"input_size": [3, 64, 64], **SHAPES[shape]})
         model = ImageClassifierModel.pretrained(str(folder), precision="float32")

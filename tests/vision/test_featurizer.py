@@ -89,7 +89,9 @@ class TestContract(SolutionContract):
 
 class TestNetworks:
     @pytest.mark.parametrize(
-        "architecture", ["test_resnet", "test_vit", "test_convnext", "test_efficientnet", "mobilenetv3_small_050"]
+        "architecture",
+        ["test_resnet", "test_vit", "mobilenetv3_small_050"]
+        + [pytest.param(name, marks=pytest.mark.slow) for name in ("test_convnext", "test_efficientnet")],
     )
     def test_features_are_timms_with_a_classifier_and_without(self, architecture: str, tmp_path: Path) -> None:
         torch.manual_seed(0)

@@ -139,7 +139,11 @@ class TestLabels:
 class TestNetworks:
     """Any architecture of timm answers as it does in timm."""
 
-    @pytest.mark.parametrize("architecture", ["test_vit_relpos", "test_vit", "test_convnext", "mobilenetv3_small_050"])
+    @pytest.mark.parametrize(
+        "architecture",
+        ["test_vit_relpos", "mobilenetv3_small_050"]
+        + [pytest.param(name, marks=pytest.mark.slow) for name in ("test_vit", "test_convnext")],
+    )
     def test_an_architecture(self, architecture: str, tmp_path: Path) -> None:
         folder = save_network(tmp_path / "model", architecture, config={})
         assert_plain(ImageClassifierModel.pretrained(str(folder), precision="float32"), folder)
