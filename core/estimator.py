@@ -107,7 +107,9 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
     def _fit(self, dataset: DataFrame) -> Any:
         settings = self.settings
         group = self._group(dataset)
-        found = survey(dataset, label=settings.label_col, group=group, share=settings.validation_share)
+        found = survey(
+            dataset, label=settings.label_col, group=group, share=settings.validation_share, key=self.key(dataset)
+        )
         with _place(dataset.sparkSession, settings.run_folder, self._name(found)) as place:
             fit = Fit(spark=dataset.sparkSession, place=place, survey=found)
             labelled = dataset.filter(F.col(quoted(settings.label_col)).isNotNull())
@@ -125,6 +127,8 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
                 settings=self._training_settings(found),
             )
             train(dataset.sparkSession, todo, say=self.watch)
+            for name in parts:  # this node's copy: no other fit reads it
+                Shards.open(str(place / name)).forget()
             return self.model(fit)
 
     def _group(self, df: DataFrame) -> tuple[str, ...]:

@@ -59,18 +59,21 @@ class Survey:
     """Equal for the same groups and labels in whatever order: of what is learned from, as far as this look goes."""
 
 
-def survey(df: DataFrame, *, label: str, group: Sequence[str], share: float) -> Survey:
+def survey(
+    df: DataFrame, *, label: str, group: Sequence[str], share: float, key: Sequence[str] | None = None
+) -> Survey:
     """Looks at the labels of `df`, and at the columns that say what must not stand on both sides.
 
     A group validates if its hash falls into the first `share` of all hashes; a null is a group like any other. Where
-    that would leave a label without a row to learn from, its groups learn after all.
+    that would leave a label without a row to learn from, its groups learn after all. `key` names a row, where `group`
+    does not: the fingerprint tells other rows of the same groups apart.
 
     Raises InputError for a label column that is missing or of a type that names nothing, for rows without labels, for
     a single label, and for more than MAX_LABELS.
     """
     names = label_names(df, label)
     multi_label = df.select(quoted(label)).schema[0].dataType.typeName() == "array"
-    light = df.select(_hash(group).alias("group"), names.alias("labels"))
+    light = df.select(_hash(key or group).alias("key"), _hash(group).alias("group"), names.alias("labels"))
     with _persisted(light) as rows:
         total, labelled = rows.count(), rows.filter("labels is not null")
         counts = _label_counts(labelled, share, moved=())
@@ -136,7 +139,7 @@ class _Sides:
 
 def _sides(rows: DataFrame, share: float, moved: Sequence[int]) -> _Sides:
     """The rows that learn and that validate, and the fingerprint of all of them."""
-    hashed = F.xxhash64("group", F.array_sort("labels"))
+    hashed = F.xxhash64("key", "group", F.array_sort("labels"))
     halves = (hashed.bitwiseAND(F.lit(0xFFFFFFFF)), F.shiftrightunsigned(hashed, 32))
     sums = [
         F.sum(half.cast("decimal(20,0)")).cast("string").alias(name) for half, name in zip(halves, "ab", strict=True)
@@ -172,7 +175,9 @@ def _check(counts: dict[str, tuple[int, int]], total: int, label: str, multi_lab
     if not total:
         raise InputError("the table has no rows: there is nothing to learn from")
     if not counts:
-        raise InputError(f"none of the {total:,} rows has a label: the column {label!r} is null in all of them")
+        raise InputError(
+            f"none of the {total:,} rows has a label: the column {label!r} is null or empty in all of them"
+        )
     if len(counts) > MAX_LABELS:
         raise InputError(f"the column {label!r} has more than {MAX_LABELS:,} different values: are they labels?")
     if len(counts) == 1 and not multi_label:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,19 +62,24 @@ def fit(
 
     named = {"label_col": label, "group_col": group, "epochs": epochs, "batch_size": batch_size, "ranks": ranks}
     try:
-        settings = {**named, "run_folder": run_folder or _beside(out), **parsed(ImageFitSettings, setting or ())}
-        classifier = ImageClassifier(sample_or_path(model), **settings)
+        settings = {**named, "run_folder": run_folder, **parsed(ImageFitSettings, setting or ())}
+        beside = None if settings["run_folder"] else _beside(out)
+        settings |= {"network": sample_or_path(model), "run_folder": settings["run_folder"] or beside}
+        classifier = ImageClassifier(**settings)
     except SettingError as error:
         raise typer.BadParameter(str(error)) from None
-    refuse_replacing(images, out)
+    refuse_replacing(images, out, *([beside] if beside else []))
     spark = start_session(quiet=as_json)
     if not overwrite:
         refuse_existing(spark, out)
     with training_progress(quiet=as_json) as classifier.watch:
         trained = classifier.fit(read_images(spark, absolute(images), format=format))
     (trained.write().overwrite() if overwrite else trained.write()).save(out)
-    if run_folder is None:
-        shutil.rmtree(_beside(out), ignore_errors=True)
+    if beside is not None:
+        for fits in Path(beside).glob("fit-*"):
+            shutil.rmtree(fits, ignore_errors=True)
+        with suppress(OSError):  # not empty: something else lies there
+            Path(beside).rmdir()
     show({"out": out, **trained.artifact.metrics}, title=f"{len(trained.labels)} labels, in {out}", as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from brightspark.core.errors import SettingError
 from brightspark.core.fit_settings import FitSettings
-from brightspark.vision.settings import ReadingSettings
+from brightspark.vision.settings import ReadingSettings, check_different
 
 BALANCE = ("none", "weights", "sampling")
 _SHARES = ("label_smoothing", "hflip", "vflip", "re_prob", "drop_rate")
@@ -56,6 +56,7 @@ class ImageFitSettings(ReadingSettings, FitSettings):
     def __post_init__(self) -> None:
         ReadingSettings.__post_init__(self)
         FitSettings.__post_init__(self)
+        check_different([self.prediction_col, self.probability_col, self.error_col, "top"])  # the model's other column
         if self.balance not in BALANCE:
             raise SettingError(f"balance={self.balance!r} must be one of {', '.join(BALANCE)}")
         for name in _SHARES:

@@ -92,7 +92,7 @@ class ImageSettings(PictureSettings):
             raise SettingError("min_confidence and prediction_index_col mean a single label: multi_label has several")
         names = [self.prediction_col, self.probability_col, self.error_col, self.top_col]
         names += [name for name in (self.prediction_index_col, self.probability_vector_col) if name]
-        _check_different(names)
+        check_different(names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +103,11 @@ class FeaturizerSettings(PictureSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_different([self.features_col, self.error_col])
+        check_different([self.features_col, self.error_col])
 
 
-def _check_different(columns: Sequence[str]) -> None:
+def check_different(columns: Sequence[str]) -> None:
+    """Raises SettingError where two answer columns have the same name."""
     if len(set(columns)) < len(columns):
         raise SettingError(f"two answer columns have the same name: {', '.join(columns)}")
 

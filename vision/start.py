@@ -14,6 +14,7 @@ import timm
 import torch
 from timm.data import resolve_model_data_config
 from timm.models import save_for_hf
+from timm.models._input import get_model_input_config
 
 from brightspark.core import cache
 from brightspark.core.artifact import Artifact
@@ -49,7 +50,12 @@ def write_start(folder: Path, settings: ImageFitSettings, labels: Sequence[str])
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     named = {"label_names": list(labels)}
-    save_for_hf(network, str(made), named, safe_serialization=True, data_config=_data(network, settings))
+    try:
+        save_for_hf(network, str(made), named, safe_serialization=True, data_config=_data(network, settings))
+    except ValueError as error:
+        shutil.rmtree(made)
+        raise InputError(f"{settings.network} cannot be started with these settings: {error}") from error
+    made.chmod(0o755)
     made.rename(folder)
 
 
@@ -93,7 +99,7 @@ def _data(network: Any, settings: ImageFitSettings) -> dict[str, Any] | None:
     """What is to be different from the network's own preprocessing."""
     if settings.image_size is None:
         return None
-    channels = resolve_model_data_config(network)["input_size"][0]
+    channels = get_model_input_config(network)["input_size"][0]
     return {"input_size": (channels, settings.image_size, settings.image_size)}
 
 

@@ -51,7 +51,7 @@ def build(raw: Mapping[str, Any]) -> Task:
     facts = Facts(**raw)
     network: Any = timm.create_model(f"local-dir:{facts.network}", pretrained=True, drop_rate=facts.drop_rate)
     network = network.to(memory_format=torch.channels_last)
-    depth = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+    depth = depths(network)
     mixes = {"mixup": facts.mixup, "cutmix": facts.cutmix}
     return Task(
         module=network,
@@ -70,6 +70,20 @@ def build(raw: Mapping[str, Any]) -> Task:
         weigh=balanced_draws if facts.balanced_sampling else None,
         weigh_columns=("label",),
     )
+
+
+def depths(network: Any) -> dict[str, int]:
+    """Each parameter's depth by timm's blocks, 0 at the input; the classifier alone is the deepest.
+
+    timm gives all that belongs to no block the classifier's depth: a last convolution, a last norm.
+    """
+    by_block = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+    heads = network.get_classifier()
+    own = {id(one) for head in (heads if isinstance(heads, tuple) else (heads,)) for one in head.parameters()}
+    deepest = max(by_block.values()) + 1
+    found = {name: deepest if id(one) in own else by_block[name] for name, one in network.named_parameters()}
+    number = {depth: place for place, depth in enumerate(sorted(set(found.values())))}
+    return {name: number[depth] for name, depth in found.items()}
 
 
 def _first_trained(depth: Mapping[str, int], blocks: int | None) -> int:

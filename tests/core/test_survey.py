@@ -51,6 +51,13 @@ def test_the_same_rows_are_the_same_in_any_order_and_others_are_not(rows: DataFr
     assert survey(rows, label="label", group=["id"], share=0.3).fingerprint != found.fingerprint
 
 
+def test_other_rows_of_the_same_groups_are_others(rows: DataFrame) -> None:
+    told = {"label": "label", "group": ["patient"], "share": 0.2, "key": ["id"]}
+    found, moved = (survey(df, **told) for df in (rows, rows.withColumn("id", F.col("id") + 1000)))  # type: ignore[arg-type]
+    assert found.fingerprint != moved.fingerprint
+    assert found.counts == moved.counts
+
+
 def test_rows_that_are_added_move_nobody_to_the_other_side(rows: DataFrame) -> None:
     held = {row["id"] for row in rows.filter(is_held_out(["id"], 0.2, ())).collect()}
     more = rows.select("id").unionAll(rows.select((F.col("id") + 1000).alias("id")))

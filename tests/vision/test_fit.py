@@ -129,6 +129,14 @@ def test_only_the_classifier_learns_where_no_block_does(rows: DataFrame, tmp_pat
     assert changed == {"fc.weight", "fc.bias"}
 
 
+def test_a_grey_network_of_another_size_learns(rows: DataFrame, tmp_path: Path) -> None:
+    settings = {**SMALL, "epochs": 1, "model_args": {"in_chans": 1}, "run_folder": str(tmp_path)}
+    model = ImageClassifier("test_resnet", **settings).fit(rows)
+    assert model.transform(rows.limit(2)).filter("error is null").count() == 2
+    network = timm.create_model(f"local-dir:{model.artifact.address}")
+    assert timm.data.resolve_model_data_config(network)["input_size"] == (1, 32, 32)
+
+
 def test_several_labels_are_learned_each_by_itself(spark: SparkSession, tmp_path: Path) -> None:
     """Halves of pictures: a picture has the labels of both its colours, or of one twice, or of a colour and nothing."""
     names = list(COLOURS)
@@ -177,6 +185,8 @@ def test_what_cannot_be_is_refused_before_anything_is_staged(rows: DataFrame, tm
         fit("test_resnet", rows.withColumn("label", F.lit(None).cast("string")))
     with pytest.raises(InputError, match="must be a path"):
         fit("test_resnet", run_folder="s3://bucket/runs")
+    with pytest.raises(SettingError, match="same name: top, probability, error, top"):
+        fit("test_resnet", prediction_col="top")
     with pytest.raises(SettingError, match="balance="):
         fit("test_resnet", balance="often")
     assert not list(tmp_path.glob("runs/*/training"))

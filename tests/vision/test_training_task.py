@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import timm
 import torch
 from sklearn.metrics import balanced_accuracy_score
 
@@ -19,7 +20,7 @@ from brightspark.core.state import State
 from brightspark.core.task import Task, added
 from brightspark.core.training_settings import TrainingSettings
 from brightspark.vision.fit_settings import ImageFitSettings
-from brightspark.vision.training import Collate, balanced_draws, build, loss, measure, metrics
+from brightspark.vision.training import Collate, balanced_draws, build, depths, loss, measure, metrics
 from tests.vision.coloured import coloured
 from tests.vision.networks import LABELS
 
@@ -114,6 +115,14 @@ def test_frozen_blocks_learn_nothing_not_even_their_norms(network: Path, blocks:
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert {name for name in changed if not name.startswith((*trained, "classifier"))} == set()
     assert all(any(name.startswith(part) for name in changed) for part in {*trained, "classifier"})
+
+
+def test_the_classifier_alone_is_the_deepest() -> None:
+    """MobileNetV3 has a convolution after its pooling, which timm puts beside the classifier."""
+    found = depths(timm.create_model("mobilenetv3_small_050"))
+    deepest = {name for name, depth in found.items() if depth == max(found.values())}
+    assert deepest == {"classifier.weight", "classifier.bias"}
+    assert sorted(set(found.values())) == list(range(max(found.values()) + 1))
 
 
 def test_more_blocks_than_there_are_is_told(network: Path) -> None:
