@@ -95,6 +95,7 @@ def test_a_job_that_takes_too_long_is_stopped_and_no_other(spark: SparkSession) 
     assert not spark.getTags()
 
 
+@pytest.mark.slow
 def test_workers_that_do_not_answer_are_not_waited_for(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_workers, "START_SECONDS", 1.0)
     busy = threading.Thread(target=lambda: spark.range(0, CORES, 1, CORES).select(sleeping(6)("id")).collect())

@@ -81,6 +81,7 @@ def test_too_many_of_them_stop_the_training(staged: tuple[str, str], tmp_path: P
     assert "BudgetError" in error["traceback"]
 
 
+@pytest.mark.slow
 def test_a_loader_process_that_is_killed_is_an_error(staged: tuple[str, str], tmp_path: Path) -> None:
     planned(tmp_path, staged, {"die_at": 100}, loader_workers=1, epochs=1)
     with pytest.raises(SetupError, match=r"a process that loads records died .* loader_workers"):
