@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,15 +118,7 @@ class ClassificationReport:
     """what a reader must know, by the metric's name: why it is None, or what it leaves out"""
 
     def __str__(self) -> str:
-        lines = [
-            str(self.counts),
-            "",
-            *summary_lines(SUMMARY, vars(self), self.intervals, self.notes),
-            "",
-            *class_table(self.per_class, title="class"),
-        ]
-        lines += ["", *(f"{name}: {note}" for name, note in self.notes.items())] if self.notes else []
-        return "\n".join(lines)
+        return report_text(self, SUMMARY, class_table(self.per_class, title="class"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as dicts, lists, strings and numbers that JSON knows: None for undefined, never NaN."""
@@ -205,7 +197,14 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def summary_lines(
+def report_text(report: Any, summary: Mapping[str, str], table: Sequence[str]) -> str:
+    """A report with `counts`, `intervals` and `notes` as text: its numbers, a table of its classes, what to know."""
+    numbers = _summary_lines(summary, vars(report), report.intervals, report.notes)
+    notes = [f"{name}: {note}" for name, note in report.notes.items()]
+    return "\n".join([str(report.counts), "", *numbers, "", *table, *([""] if notes else []), *notes])
+
+
+def _summary_lines(
     titles: Mapping[str, str],
     numbers: Mapping[str, float | None],
     intervals: Mapping[str, Interval],

@@ -15,7 +15,7 @@ import logging
 import shutil
 import tempfile
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -26,14 +26,14 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 
 from brightspark.core.cache import cache_root
-from brightspark.core.errors import BudgetError, InputError
+from brightspark.core.errors import BrightsparkError, BudgetError, InputError, SettingError, one_line
 from brightspark.core.fit_settings import FitSettings
-from brightspark.core.launch import FREE, train
-from brightspark.core.manifest import read_manifest
+from brightspark.core.launch import FREE, alone, train
+from brightspark.core.manifest import Manifest, read_manifest
 from brightspark.core.params import Configured
 from brightspark.core.run import Run
 from brightspark.core.shards import Shards
-from brightspark.core.stage import NoRowsError, stage
+from brightspark.core.stage import spark_path, stage
 from brightspark.core.storage import absolute, split_scheme
 from brightspark.core.survey import Survey, is_held_out, survey
 from brightspark.core.training_settings import TrainingSettings
@@ -62,10 +62,19 @@ class Fit:
         """The folder of the training itself."""
         return self.place / RUN
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is staged: training and, where rows are held out, validation."""
+        return (TRAINING, VALIDATION) if self.survey.held_out else (TRAINING,)
+
+    def shards(self, part: str) -> Shards:
+        """What was staged of a part."""
+        return Shards.open(f"{self.place}/{part}")
+
     def staged(self, part: str) -> DataFrame:
-        """The rows that were staged as `training` or `validation`, as Spark reads them."""
-        manifest = Shards.open(f"{self.place}/{part}").manifest
-        return self.spark.read.parquet(f"{self.place}/{part}/{manifest.shards[0].name.partition('/')[0]}")
+        """The same as Spark reads it."""
+        folder = self.shards(part).manifest.shards[0].name.partition("/")[0]
+        return self.spark.read.parquet(spark_path(f"{self.place}/{part}/{folder}"))
 
     def result(self) -> dict[str, Any]:
         """What the training came to: `steps`, `epochs`, `best`, `best_epoch`, `monitor`."""
@@ -90,6 +99,10 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
     def key(self, df: DataFrame) -> tuple[str, ...]:
         """The columns that name a row where no `group_col` is set; raises InputError where there are none."""
 
+    def origin(self) -> str:
+        """Names the weights that training starts with, where the settings only say where: other ones, another fit."""
+        return ""
+
     @abstractmethod
     def facts(self, fit: Fit) -> dict[str, Any]:
         """What the builder must know, as JSON. May write into `fit.place`: all ranks see it. Equal at every call."""
@@ -112,24 +125,33 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
         )
         with _place(dataset.sparkSession, settings.run_folder, self._name(found)) as place:
             fit = Fit(spark=dataset.sparkSession, place=place, survey=found)
-            labelled = dataset.filter(F.col(quoted(settings.label_col)).isNotNull())
-            held_out = is_held_out(group, settings.validation_share, found.moved)
-            facts = self.facts(fit)
-            parts = {TRAINING: ~held_out, **({VALIDATION: held_out} if found.held_out else {})}
-            for name, side in parts.items():
-                self._stage_once(self.rows(labelled.filter(side), fit), place / name)
-            todo = Run(
-                folder=fit.run,
-                builder=self.builder,
-                facts=facts,
-                training=str(place / TRAINING),
-                validation=str(place / VALIDATION) if VALIDATION in parts else None,
-                settings=self._training_settings(found),
-            )
+            with alone:
+                todo = Run(
+                    folder=fit.run,
+                    builder=self.builder,
+                    facts=self.facts(fit),
+                    training=str(place / TRAINING),
+                    validation=str(place / VALIDATION) if found.held_out else None,
+                    settings=self._training_settings(found),
+                )
+                _try_task(todo)
+            self._stage(dataset, group, fit)
             train(dataset.sparkSession, todo, say=self.watch)
-            for name in parts:  # this node's copy: no other fit reads it
-                Shards.open(str(place / name)).forget()
+            for part in fit.parts:  # this node's copy: no other fit reads it
+                fit.shards(part).forget()
             return self.model(fit)
+
+    def _stage(self, df: DataFrame, group: Sequence[str], fit: Fit) -> None:
+        """Stages both parts; the budget of errors is that of all rows together."""
+        labelled = df.filter(F.col(quoted(self.settings.label_col)).isNotNull())
+        held_out = is_held_out(group, self.settings.validation_share, fit.survey.moved)
+        left = int(self.settings.max_error_rate * (fit.survey.rows + fit.survey.held_out))
+        for part in fit.parts:
+            side = labelled.filter(held_out if part == VALIDATION else ~held_out)
+            try:
+                left -= self._stage_once(self.rows(side, fit), fit.place / part, left).failed
+            except BudgetError as error:
+                raise BudgetError(f"{error}; max_error_rate={self.settings.max_error_rate} of all rows may") from error
 
     def _group(self, df: DataFrame) -> tuple[str, ...]:
         key = self.key(df)
@@ -141,48 +163,40 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
     def _name(self, found: Survey) -> str:
         """Names a fit: equal for the same rows and the same settings, but for those that change no result."""
         kept = {name: value for name, value in asdict(self.settings).items() if name not in {*FREE, "run_folder"}}
-        said = json.dumps({"rows": found.fingerprint, **kept}, sort_keys=True, default=str)
+        said = json.dumps({"rows": found.fingerprint, "origin": self.origin(), **kept}, sort_keys=True, default=str)
         return f"fit-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
     def _training_settings(self, found: Survey) -> TrainingSettings:
         """Those of all trainings; a batch of more rows than there are would show some of them twice."""
         own = {declared.name: getattr(self.settings, declared.name) for declared in fields(TrainingSettings)}
         settings = TrainingSettings(**{**own, "batch_size": min(own["batch_size"], found.rows)})
-        return settings if found.held_out else replace(settings, patience=None)
+        if found.held_out or settings.patience is None:
+            return settings
+        _log.warning("patience=%d has no validation rows to go by: all epochs are trained", settings.patience)
+        return replace(settings, patience=None)
 
-    def _stage_once(self, rows: DataFrame, path: Path) -> None:
-        if read_manifest(str(path)) is not None:  # by a fit that was killed later
-            return
-        _stage(rows, str(path), self.settings.max_error_rate)
-        if read_manifest(str(path)) is None:
+    def _stage_once(self, rows: DataFrame, path: Path, max_errors: int) -> Manifest:
+        """Stages the rows that can be read, unless a fit that was killed later has."""
+        staged = read_manifest(str(path))
+        if staged is None:
+            stage(rows, str(path), error="error", max_errors=max_errors)
+            staged = read_manifest(str(path))
+        if staged is None:
             raise InputError(
                 f"the workers have staged the rows at {path}, and here nothing is there: run_folder must be a path "
                 "that the driver and all workers see"
             )
+        return staged
 
 
-def _stage(rows: DataFrame, path: str, max_error_rate: float) -> None:
-    """Stages the rows without an `error`; raises BudgetError where too many have one, InputError where all do."""
-    from pyspark.sql import Observation
-
-    seen = Observation("staged")
-    counts = (F.count(F.lit(1)).alias("rows"), F.count("error").alias("failed"), F.min("error").alias("reason"))
-    good = rows.observe(seen, *counts).filter("error is null").drop("error")
+def _try_task(todo: Run) -> None:
+    """Makes the task once, so that a setting that cannot work is told before any row is read."""
     try:
-        stage(good, path)
-    except NoRowsError as error:
-        raise InputError(f"none of {seen.get['rows']:,} rows can be read; one of them: {seen.get['reason']}") from error
-    total, failed, reason = (seen.get[name] for name in ("rows", "failed", "reason"))
-    if not failed:
-        return
-    told = f"{failed:,} of {total:,} rows cannot be read"
-    if failed > max_error_rate * total:
-        shutil.rmtree(path, ignore_errors=True)
-        raise BudgetError(
-            f"{told}, more than the {max_error_rate * total:,.0f} that max_error_rate={max_error_rate} allows; one of "
-            f"them: {reason}"
-        )
-    _log.warning("%s and take no part; one of them: %s", told, reason)
+        todo.task()
+    except BrightsparkError:
+        raise
+    except Exception as error:
+        raise SettingError(f"there is no training with these settings: {one_line(error)}") from error
 
 
 @contextmanager

@@ -67,8 +67,19 @@ class _ReportEvaluator(Evaluator, DefaultParamsWritable):
         """Whether the model with the larger number is the better one."""
         return self.metrics[self._known(self.getOrDefault(self.metric))]
 
-    def _setup(self, metric: str, columns: Mapping[str, str], labels: Sequence[str] | None) -> None:
-        self._set(metric=self._known(metric), **columns)
+    def __init__(
+        self,
+        metric: str | None = None,
+        *,
+        label_col: str = "label",
+        prediction_col: str = "prediction",
+        probability_col: str = "probability",
+        error_col: str = "error",
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        columns = {"label_col": label_col, "prediction_col": prediction_col, "probability_col": probability_col}
+        self._set(metric=self._known(metric or next(iter(self.metrics))), error_col=error_col, **columns)
         if labels is not None:
             self._set(labels=list(labels))
 
@@ -107,27 +118,14 @@ class ClassificationEvaluator(_ReportEvaluator, DefaultParamsReadable["Classific
 
     Settings are Spark Params of the same names as the keywords. `metric` is one of accuracy, macro_f1,
     balanced_accuracy, auroc, average_precision, log_loss and calibration_error; `labels` orders the classes where the
-    columns' metadata does not (`metrics.classification`). Rows that failed or have no label take no part.
+    columns' metadata does not (`metrics.classification`). The default is accuracy. Rows that failed or have no label
+    take no part.
 
     >>> ClassificationEvaluator("log_loss").isLargerBetter()
     False
     """
 
     metrics = METRICS
-
-    def __init__(
-        self,
-        metric: str = "accuracy",
-        *,
-        label_col: str = "label",
-        prediction_col: str = "prediction",
-        probability_col: str = "probability",
-        error_col: str = "error",
-        labels: Sequence[str] | None = None,
-    ) -> None:
-        super().__init__()
-        columns = {"label_col": label_col, "prediction_col": prediction_col, "probability_col": probability_col}
-        self._setup(metric, {**columns, "error_col": error_col}, labels)
 
     def _report(self, dataset: DataFrame, **settings: Any) -> ClassificationReport:
         return classification(dataset, **settings)
@@ -138,27 +136,13 @@ class MultiLabelEvaluator(_ReportEvaluator, DefaultParamsReadable["MultiLabelEva
 
     Settings are Spark Params of the same names as the keywords. `metric` is one of mean_average_precision, auroc,
     macro_f1, micro_f1, exact_match and hamming_loss; `labels` orders the labels where the columns' metadata does not
-    (`multi_label.multi_label`). Rows that failed or have no truth take no part.
+    (`multi_label.multi_label`). The default is mean_average_precision. Rows that failed or have no truth take no part.
 
     >>> MultiLabelEvaluator().isLargerBetter(), MultiLabelEvaluator("hamming_loss").isLargerBetter()
     (True, False)
     """
 
     metrics = MULTI_LABEL_METRICS
-
-    def __init__(
-        self,
-        metric: str = "mean_average_precision",
-        *,
-        label_col: str = "label",
-        prediction_col: str = "prediction",
-        probability_col: str = "probability",
-        error_col: str = "error",
-        labels: Sequence[str] | None = None,
-    ) -> None:
-        super().__init__()
-        columns = {"label_col": label_col, "prediction_col": prediction_col, "probability_col": probability_col}
-        self._setup(metric, {**columns, "error_col": error_col}, labels)
 
     def _report(self, dataset: DataFrame, **settings: Any) -> MultiLabelReport:
         return multi_label(dataset, **settings)

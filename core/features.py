@@ -29,11 +29,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from pyspark import StorageLevel
 from pyspark.ml import Estimator, Model, Pipeline, PipelineModel
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.pipeline import PipelineReader
@@ -43,6 +40,7 @@ from pyspark.sql import functions as F
 from brightspark.core.errors import InputError, SettingError
 from brightspark.core.failed_rows import ClearFailed, FillFailed
 from brightspark.core.learner import check_columns
+from brightspark.core.persisted import persisted
 from brightspark.core.transform import quoted
 
 if TYPE_CHECKING:
@@ -80,7 +78,7 @@ class FeaturePipeline(Pipeline):
         features, error = settings.features_col, settings.error_col
         featurized = _without_binary(featurizer.transform(dataset))
         check_columns(learner, {field.name: field.dataType.typeName() for field in featurized.schema})
-        with _persisted(featurized) as rows:
+        with persisted(featurized) as rows:
             count = _count_usable(rows, error)
             usable = rows.filter(F.col(quoted(features)).isNotNull())
             first = usable.select(quoted(features)).first()
@@ -127,15 +125,6 @@ def _checked(featurizer: Any, learner: Any) -> tuple[Model, Estimator[Any]]:
 def _without_binary(df: DataFrame) -> DataFrame:
     """The columns that a learner can use: images in bytes would fill the memory that the features are to have."""
     return df.drop(*[field.name for field in df.schema if field.dataType.typeName() == "binary"])
-
-
-@contextmanager
-def _persisted(df: DataFrame) -> Iterator[DataFrame]:
-    held = df.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield held
-    finally:
-        held.unpersist()
 
 
 def _partitions(rows: int, size: int) -> int:

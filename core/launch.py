@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 Line = Mapping[str, Any]
+alone = threading.RLock()  # for who draws from this process's random numbers: a search may fit on several threads
 FOLLOW_SECONDS = 1.0  # between two looks at the ranks' journal
 # What may change from one launch of a training to the next: nothing that it computes.
 FREE = frozenset(
@@ -59,7 +60,8 @@ def train(spark: SparkSession | None, todo: Run, *, say: Callable[[Line], None] 
         if here:
             from brightspark.core.loop import run
 
-            return run(todo.folder)
+            with alone:
+                return run(todo.folder)
         assert spark is not None
         _probe(spark, todo)
         return _launched(spark, todo)

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
@@ -112,7 +111,7 @@ def _order(shards: Shards, task: Task, settings: TrainingSettings) -> Order:
         groups = tuple(rows for shard in shards.manifest.shards for rows in shard.row_groups)
         return replace(order, groups=groups, window_rows=settings.window_rows)
     if task.weigh is not None:
-        return replace(order, weights=np.asarray(task.weigh(shards.table(task.weigh_columns)), dtype=np.float64))
+        return replace(order, weights=task.weigh(shards.table(task.weigh_columns)))
     return order
 
 

@@ -44,6 +44,8 @@ class Manifest:
 
     path: str
     rows: int
+    failed: int = 0
+    """Rows that were left out, since they could not be read."""
     row_hash: str
     """Equal for the same rows in whatever order: two sums over all rows' 64-bit hashes, in hexadecimal."""
     columns: Mapping[str, str]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from brightspark.core.classification_report import ClassScores, RowCounts, class_table, summary_lines
+from brightspark.core.classification_report import ClassScores, RowCounts, class_table, report_text
 from brightspark.core.confusion import Interval
 from brightspark.core.ranking_curves import RankingCurve
 
@@ -52,15 +52,7 @@ class MultiLabelReport:
     """what a reader must know, by the metric's name: why it is None, or what it leaves out"""
 
     def __str__(self) -> str:
-        lines = [
-            str(self.counts),
-            "",
-            *summary_lines(SUMMARY, vars(self), self.intervals, self.notes),
-            "",
-            *class_table(self.per_label, title="label"),
-        ]
-        lines += ["", *(f"{name}: {note}" for name, note in self.notes.items())] if self.notes else []
-        return "\n".join(lines)
+        return report_text(self, SUMMARY, class_table(self.per_label, title="label"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as dicts, lists, strings and numbers that JSON knows: None for undefined, never NaN."""

@@ -7,20 +7,21 @@ import logging
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
-from brightspark.core.errors import InputError, one_line
+from brightspark.core.errors import BudgetError, InputError, one_line
 from brightspark.core.manifest import Manifest, Shard, read_manifest, write_manifest
 from brightspark.core.remote import on_a_worker
-from brightspark.core.storage import Storage, absolute, list_folder, remove_folder
+from brightspark.core.storage import Storage, absolute, list_folder, remove_folder, split_scheme
 from brightspark.core.transform import quoted
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Observation, SparkSession
 
 _log = logging.getLogger(__name__)
 
@@ -38,19 +39,21 @@ _WRITING = {
 }
 
 
-class NoRowsError(InputError):
-    """There was nothing to stage."""
-
-
-def stage(df: DataFrame, path: str, *, overwrite: bool = False) -> Manifest:
+def stage(
+    df: DataFrame, path: str, *, overwrite: bool = False, error: str | None = None, max_errors: int = 0
+) -> Manifest:
     """Writes a DataFrame once, as Parquet shards and a manifest in a folder that all executors and ranks see.
 
     The rows go into a folder of their own below `path`, the manifest is written last: who opens the path sees all of
     an earlier staging, all of this one, or nothing. A Spark ML vector becomes an array of doubles, a map an array of
     its entries.
 
+    `error` names a column that says why a row cannot be used: such rows are left out, counted in the manifest, and the
+    column is not stored.
+
     Raises InputError where something is staged at `path` already and `overwrite` is not set (a plan cannot tell
-    whether its input was changed since), where there are no rows, or where a column cannot be stored.
+    whether its input was changed since), where there are no rows, or where a column cannot be stored; BudgetError
+    where more than `max_errors` rows have an error. Then nothing is staged.
     """
     path = absolute(path).rstrip("/")
     spark = df.sparkSession
@@ -61,10 +64,14 @@ def stage(df: DataFrame, path: str, *, overwrite: bool = False) -> Manifest:
             "or stage with overwrite=True"
         )
     folder = f"data-{uuid.uuid4().hex[:12]}"
-    columns = {field.name: field.dataType.simpleString() for field in df.schema}
+    columns = {field.name: field.dataType.simpleString() for field in df.schema if field.name != error}
     try:
-        rows, row_hash = _write(_storable(df), f"{path}/{folder}")
-        said = on_a_worker(spark, partial(_finish, path, folder, columns, rows, row_hash))
+        good, failed = (df, None) if error is None else _without_failed(df, error)
+        written = _write(_storable(good), f"{path}/{folder}")
+        errors = _check_errors(failed, written.rows, max_errors, path)
+        if not written.rows:
+            raise InputError(f"there are no rows to stage at {path}")
+        said = on_a_worker(spark, partial(_finish, path, folder, columns, written, errors))
     except BaseException:
         _forget(spark, f"{path}/{folder}")
         raise
@@ -92,7 +99,13 @@ def _storable(df: DataFrame) -> DataFrame:
     return df.select(*columns)
 
 
-def _write(df: DataFrame, path: str) -> tuple[int, str]:
+@dataclass(frozen=True)
+class _Written:
+    rows: int
+    row_hash: str
+
+
+def _write(df: DataFrame, path: str) -> _Written:
     """Writes the rows; their number and their hash, taken on the way."""
     from pyspark.sql import Observation
 
@@ -101,11 +114,38 @@ def _write(df: DataFrame, path: str) -> tuple[int, str]:
     halves = (hashed.bitwiseAND(F.lit(0xFFFFFFFF)), F.shiftrightunsigned(hashed, 32))
     sums = [F.sum(half.cast("decimal(20,0)")).alias(name) for half, name in zip(halves, ("low", "high"), strict=True)]
     observed = df.observe(observation, F.count(F.lit(1)).alias("rows"), *sums)
-    observed.write.options(**_WRITING).parquet(path)
+    observed.write.options(**_WRITING).parquet(spark_path(path))
     counted = observation.get
-    if not counted["rows"]:
-        raise NoRowsError(f"there are no rows to stage at {path.rpartition('/')[0]}")
-    return int(counted["rows"]), f"{int(counted['low']):024x}{int(counted['high']):024x}"
+    rows = int(counted["rows"])
+    return _Written(rows, f"{int(counted['low']):024x}{int(counted['high']):024x}" if rows else "")
+
+
+def spark_path(path: str) -> str:
+    """A path as Spark is to read it: one without a scheme is a local file, whatever Spark's default file system is."""
+    scheme, plain = split_scheme(path)
+    return f"file://{plain}" if scheme == "file" else path
+
+
+def _without_failed(df: DataFrame, error: str) -> tuple[DataFrame, Observation]:
+    from pyspark.sql import Observation
+
+    seen, reason = Observation("failed"), F.col(quoted(error))
+    observed = df.observe(seen, F.count(reason).alias("failed"), F.min(reason).alias("reason"))
+    return observed.filter(reason.isNull()).drop(error), seen
+
+
+def _check_errors(seen: Observation | None, good: int, most: int, path: str) -> int:
+    """How many rows were left out; raises where they are too many, or all there are."""
+    if seen is None or not seen.get["failed"]:
+        return 0
+    failed, reason = int(seen.get["failed"]), seen.get["reason"]
+    if not good:
+        raise InputError(f"none of {failed:,} rows can be read; one of them: {reason}")
+    told = f"{failed:,} of {failed + good:,} rows cannot be read"
+    if failed > most:
+        raise BudgetError(f"{told}, more than the {most:,} that are allowed; one of them: {reason}")
+    _log.warning("%s and take no part in what is staged at %s; one of them: %s", told, path, reason)
+    return failed
 
 
 # What a worker does.
@@ -118,7 +158,7 @@ def _staged(path: str) -> dict[str, Any] | None:
     return {"rows": manifest.rows, "folder": manifest.shards[0].name.partition("/")[0]}
 
 
-def _finish(path: str, folder: str, columns: Mapping[str, str], rows: int, row_hash: str) -> dict[str, Any]:
+def _finish(path: str, folder: str, columns: Mapping[str, str], written: _Written, failed: int) -> dict[str, Any]:
     """Writes the manifest of the shards in a folder, as their own footers describe them; its content."""
     _, files = list_folder(Storage(), f"{path}/{folder}")
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
@@ -126,9 +166,11 @@ def _finish(path: str, folder: str, columns: Mapping[str, str], rows: int, row_h
     # An empty partition leaves an empty file.
     shards = tuple(sorted((shard for shard in described if shard.rows), key=lambda shard: shard.name))
     found = sum(shard.rows for shard in shards)
-    if found != rows:
-        raise InputError(f"{rows:,} rows were written to {path}, but {found:,} are there: does another job write?")
-    manifest = Manifest(path=path, rows=rows, row_hash=row_hash, columns=columns, shards=shards)
+    if found != written.rows:
+        raise InputError(
+            f"{written.rows:,} rows were written to {path}, but {found:,} are there: does another job write?"
+        )
+    manifest = Manifest(path=path, rows=found, failed=failed, row_hash=written.row_hash, columns=columns, shards=shards)
     write_manifest(manifest)
     content: dict[str, Any] = json.loads(manifest.to_json())
     return content

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, did_you_mean
+from brightspark.core.persisted import persisted
 from brightspark.core.transform import quoted
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def survey(
     names = label_names(df, label)
     multi_label = df.select(quoted(label)).schema[0].dataType.typeName() == "array"
     light = df.select(_hash(key or group).alias("key"), _hash(group).alias("group"), names.alias("labels"))
-    with _persisted(light) as rows:
+    with persisted(light) as rows:
         total, labelled = rows.count(), rows.filter("labels is not null")
         counts = _label_counts(labelled, share, moved=())
         _check(counts, total, label, multi_label)
@@ -83,6 +82,8 @@ def survey(
         if moved:
             counts = _label_counts(labelled, share, moved)
         found = _sides(labelled, share, moved)
+    if found.rows[0] < 2:
+        raise InputError("a single row is left to learn from: it takes two at least")
     ordered = sorted(counts, key=_by_size if _whole_numbers(df, label) else str)
     _warn(total - sum(found.rows), total, found.rows[1], share, moved)
     return Survey(
@@ -204,12 +205,3 @@ def _whole_numbers(df: DataFrame, label: str) -> bool:
 
 def _by_size(name: str) -> int:
     return int(name)
-
-
-@contextmanager
-def _persisted(df: DataFrame) -> Iterator[DataFrame]:
-    held = df.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield held
-    finally:
-        held.unpersist()

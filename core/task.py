@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 Record = Mapping[str, Any]
 Example = Any
@@ -81,7 +83,7 @@ class Task:
     frozen: Callable[[str], bool] | None = None
     """Whether a parameter, by its name, is left as it is. A norm that has none but such keeps its statistics too."""
 
-    weigh: Callable[[pa.Table], Sequence[float]] | None = None
+    weigh: Callable[[pa.Table], NDArray[np.float64]] | None = None
     """How often each row of a table of `weigh_columns` is to be drawn, relative to the others. An epoch then draws as
     many rows as there are, with replacement; without it, each row once.
     """

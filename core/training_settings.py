@@ -57,7 +57,7 @@ class TrainingSettings:
             if getattr(self, name) < 1:
                 raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
         for name in ("weight_decay", "momentum", "loader_workers", "max_restarts", "seed"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise SettingError(f"{name}={getattr(self, name)} must not be negative")
         for name in ("learning_rate", "layer_decay"):
             if not getattr(self, name) > 0:

@@ -54,9 +54,15 @@ class ImageClassifier(TrainingEstimator[ImageFitSettings]):
         """The column of images or of their paths and, where there is one, that which says which frame."""
         return input_columns(df, self.settings)
 
+    def origin(self) -> str:
+        """The digest of the weights that training starts with."""
+        from brightspark.vision.start import origin
+
+        return origin(self.settings)
+
     def facts(self, fit: Fit) -> dict[str, Any]:
         """`brightspark.vision.training.Facts`; writes the network that training starts with."""
-        from brightspark.vision.start import write_start
+        from brightspark.vision.start import rates, write_start
 
         settings, found = self.settings, fit.survey
         write_start(fit.place / START, settings, found.labels)
@@ -71,7 +77,8 @@ class ImageClassifier(TrainingEstimator[ImageFitSettings]):
             "label_smoothing": settings.label_smoothing,
             "class_weights": _weights(found) if settings.balance == "weights" else None,
             "balanced_sampling": settings.balance == "sampling",
-            "drop_rate": settings.drop_rate,
+            "rates": {"drop_rate": settings.drop_rate, **rates(settings.model_args)},
+            "max_pixels": settings.max_pixels,
         }
 
     def rows(self, df: DataFrame, fit: Fit) -> DataFrame:

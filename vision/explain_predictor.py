@@ -16,8 +16,8 @@ from brightspark.vision.grad_cam import PREDICTED, GradCam
 from brightspark.vision.heat_map import draw_heat
 from brightspark.vision.labels import read_labels
 from brightspark.vision.network import load_network
+from brightspark.vision.predictor import fitted
 from brightspark.vision.preprocessing import Preprocessing
-from brightspark.vision.sources import open_picture
 
 Fitted = np.ndarray[Any, Any]
 Batch = tuple[torch.Tensor, torch.Tensor, Sequence[Fitted]]
@@ -31,15 +31,15 @@ def load(folder: Path, device: str, settings: ExplainSettings) -> Predictor:
     preprocessing = Preprocessing.of(network, device)
 
     def prepare(pieces: Sequence[tuple[Fitted, int]]) -> Batch:
-        fitted = [picture for picture, _ in pieces]
-        return preprocessing.batch(fitted), torch.tensor([wanted for _, wanted in pieces], device=device), fitted
+        pictures = [picture for picture, _ in pieces]
+        return preprocessing.batch(pictures), torch.tensor([wanted for _, wanted in pieces], device=device), pictures
 
     def predict(batch: Batch) -> Sequence[Answer]:
-        pixels, wanted, fitted = batch
+        pixels, wanted, pictures = batch
         classes, maps = grad_cam(pixels, wanted)
         return [
             {"heat_map": draw_heat(heat, picture if settings.overlay else None), "explained": names[index]}
-            for index, heat, picture in zip(classes.tolist(), maps.cpu().numpy(), fitted, strict=True)
+            for index, heat, picture in zip(classes.tolist(), maps.cpu().numpy(), pictures, strict=True)
         ]
 
     return Predictor(
@@ -60,12 +60,7 @@ def _splitter(
 
     def split(record: Record, work: Work) -> Iterator[tuple[Fitted, int]]:
         wanted = PREDICTED if settings.label_col is None else _index(record[settings.label_col], indices)
-        with (
-            open_picture(record, work, settings) as picture,
-            work.room(preprocessing.decoded_bytes(picture, settings.max_pixels)),
-        ):
-            fitted = preprocessing.fit(picture.decode(preprocessing.mode))
-        yield fitted, wanted  # the room is given back before: whoever takes the piece may keep the generator waiting
+        yield fitted(record, work, settings, preprocessing), wanted
 
     return split
 

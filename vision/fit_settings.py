@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from brightspark.core.errors import SettingError
+from brightspark.core.errors import SettingError, did_you_mean
 from brightspark.core.fit_settings import FitSettings
 from brightspark.vision.settings import ReadingSettings, check_different
 
 BALANCE = ("none", "weights", "sampling")
+MONITORS = ("loss", "accuracy", "balanced_accuracy")
+_OWN = {  # what timm's create_model takes that is said elsewhere
+    "num_classes": "it is the number of labels",
+    "pretrained": "set pretrained",
+    "drop_rate": "set drop_rate",
+    "features_only": "a classifier is needed",
+    "checkpoint_path": "name the weights as network",
+    "pretrained_cfg": "name the weights as network",
+}
 _SHARES = ("label_smoothing", "hflip", "vflip", "re_prob", "drop_rate")
 
 
@@ -63,12 +72,19 @@ class ImageFitSettings(ReadingSettings, FitSettings):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"{name}={getattr(self, name)} is a share: from 0 to 1")
         for name in ("mixup", "cutmix", "color_jitter"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise SettingError(f"{name}={getattr(self, name)} must not be negative")
         if not 0 < self.scale <= 1:
             raise SettingError(f"scale={self.scale} is a share: above 0, to 1")
-        if self.staged_size < 1:
+        if not self.staged_size >= 1:
             raise SettingError(f"staged_size={self.staged_size} must be at least 1")
+        if self.balance == "sampling" and self.window_rows:
+            raise SettingError(f"balance='sampling' draws from all rows: not with window_rows={self.window_rows}")
+        if self.monitor not in MONITORS:
+            raise SettingError(f"monitor={self.monitor!r} is not measured; {did_you_mean(self.monitor, MONITORS)}")
+        for name in self.model_args:
+            if name in _OWN:
+                raise SettingError(f"model_args must not hold {name!r}: {_OWN[name]}")
         if self.image_size is not None and self.image_size < 1:
             raise SettingError(f"image_size={self.image_size} must be at least 1, or None")
         if self.trained_blocks is not None and self.trained_blocks < 0:

@@ -57,12 +57,7 @@ def _predictor(
     prepare = Preprocessing.of(network, device)
 
     def split(record: Record, work: Work) -> Iterator[Any]:
-        with (
-            open_picture(record, work, settings) as picture,
-            work.room(prepare.decoded_bytes(picture, settings.max_pixels)),
-        ):
-            fitted = prepare.fit(picture.decode(prepare.mode))
-        yield fitted  # the room is given back before: whoever takes the piece may keep the generator waiting
+        yield fitted(record, work, settings, prepare)
 
     return Predictor(
         columns=(settings.input_col or "path",),
@@ -73,6 +68,18 @@ def _predictor(
         batch_cost=settings.batch_size,
         module=network,
     )
+
+
+def fitted(record: Record, work: Work, settings: PictureSettings, prepare: Preprocessing) -> np.ndarray[Any, Any]:
+    """A record's picture in the network's size.
+
+    The room that decoding takes is given back by then: whoever takes a piece may keep its `split` waiting.
+    """
+    with (
+        open_picture(record, work, settings) as picture,
+        work.room(prepare.decoded_bytes(picture, settings.max_pixels)),
+    ):
+        return prepare.fit(picture.decode(prepare.mode))
 
 
 def _answer(probabilities: np.ndarray[Any, Any], names: Sequence[str], settings: ImageSettings) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,31 @@ def read_start(folder: Path) -> Start:
     return Start(mode=MODES[channels], scale_size=math.ceil(max(size) / config["crop_pct"]))
 
 
-def _network(settings: ImageFitSettings, labels: Sequence[str]) -> Any:
+def origin(settings: ImageFitSettings) -> str:
+    """The digest of the files that training starts with; empty for an architecture with random weights.
+
+    Raises InputError for a name that nobody knows.
+    """
     if not settings.network:
         raise InputError("name the network to start with: ImageClassifier('resnet18.a1_in1k').fit(…)")
-    if not settings.pretrained and timm.is_model(settings.network.partition(".")[0]):
+    return "" if _is_architecture(settings) else _weights(settings.network).digest
+
+
+def rates(model_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Of timm's arguments those that matter in training only, and that its layout on disk leaves out."""
+    return {name: value for name, value in model_args.items() if name.endswith("_rate")}
+
+
+def _is_architecture(settings: ImageFitSettings) -> bool:
+    return not settings.pretrained and timm.is_model(settings.network.partition(".")[0])
+
+
+def _network(settings: ImageFitSettings, labels: Sequence[str]) -> Any:
+    if _is_architecture(settings):
         network = timm.create_model(settings.network, num_classes=len(labels), **settings.model_args)
     else:
-        folder = _folder(settings.network)
+        artifact = _weights(settings.network)
+        folder = cache.keep(artifact.address, artifact.digest, artifact.files)
         network = timm.create_model(f"local-dir:{folder}", pretrained=settings.pretrained, **settings.model_args)
         if not settings.pretrained or network.num_classes != len(labels) or read_labels(folder) != tuple(labels):
             network.reset_classifier(len(labels))
@@ -84,15 +102,14 @@ def _network(settings: ImageFitSettings, labels: Sequence[str]) -> Any:
     return network
 
 
-def _folder(name: str) -> Path:
+def _weights(name: str) -> Artifact:
     try:
         found = find_weights(name)
     except InputError as error:
         if timm.is_model(name):
             raise InputError(f"{error}; pretrained=False starts {name} with random weights") from error
         raise
-    artifact = found if isinstance(found, Artifact) else describe_weights(found, kind="image-classifier")
-    return cache.keep(artifact.address, artifact.digest, artifact.files)
+    return found if isinstance(found, Artifact) else describe_weights(found, kind="image-classifier")
 
 
 def _data(network: Any, settings: ImageFitSettings) -> dict[str, Any] | None:

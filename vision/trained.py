@@ -7,12 +7,14 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import functions as F
+
 from brightspark.core import cache
 from brightspark.core.artifact import Artifact
 from brightspark.core.calibration import fit_temperature, rescaled
 from brightspark.core.estimator import TRAINING, VALIDATION, Fit
+from brightspark.core.persisted import persisted
 from brightspark.core.run import WEIGHTS
-from brightspark.core.shards import Shards
 from brightspark.vision.evaluation import evaluate
 from brightspark.vision.fit_settings import ImageFitSettings
 from brightspark.vision.model import ImageClassifierModel, timm_artifact
@@ -37,13 +39,18 @@ def trained_model(fit: Fit, start: Path, settings: ImageFitSettings) -> ImageCla
     write_trained(start, fit.run / WEIGHTS, folder)
     described = timm_artifact(folder)
     kept = cache.keep(described.address, described.digest, described.files)  # the fit's folder may go
-    artifact = replace(described, address=str(kept), training=_training(fit, settings))
+    counts = _rows_by_label(fit)
+    artifact = replace(
+        described,
+        address=str(kept),
+        training=_training(fit, settings, counts),
+        limits=_limits(fit, settings, counts),
+    )
     said = _said(fit, settings)
     if not fit.survey.held_out:
-        return ImageClassifierModel(replace(artifact, limits=_limits(fit, settings)), **said)
+        return ImageClassifierModel(artifact, **said)
     temperature, metrics = _measured(fit, artifact, settings)
-    artifact = replace(artifact, metrics=metrics, limits=_limits(fit, settings))
-    return ImageClassifierModel(artifact, **said, temperature=temperature)
+    return ImageClassifierModel(replace(artifact, metrics=metrics), **said, temperature=temperature)
 
 
 def _said(fit: Fit, settings: ImageFitSettings) -> dict[str, Any]:
@@ -56,9 +63,8 @@ def _said(fit: Fit, settings: ImageFitSettings) -> dict[str, Any]:
 def _measured(fit: Fit, artifact: Artifact, settings: ImageFitSettings) -> tuple[float, dict[str, Any]]:
     """The temperature, and the metrics at it, from one pass of the network over the validation rows."""
     several = fit.survey.multi_label
-    reader = ImageClassifierModel(artifact, input_col="content", multi_label=several)
-    scored = reader.transform(fit.staged(VALIDATION)).select("label", "prediction", "probability", "error").persist()
-    try:
+    reader = ImageClassifierModel(artifact, input_col="content", multi_label=several, max_pixels=settings.max_pixels)
+    with persisted(reader.transform(fit.staged(VALIDATION)).drop("content")) as scored:
         before = _metrics(scored, artifact.labels)
         if not settings.calibrate or before["validation_rows"] < LEAST_TO_CALIBRATE or _errors(before) < LEAST_WRONG:
             return 1.0, before
@@ -67,8 +73,6 @@ def _measured(fit: Fit, artifact: Artifact, settings: ImageFitSettings) -> tuple
             return 1.0, before
         even = rescaled("probability", found.temperature, independent=several)
         after = _metrics(scored.withColumn("probability", even), artifact.labels)
-    finally:
-        scored.unpersist()
     changed = {f"{name}_uncalibrated": before[name] for name in CALIBRATED if name in before}
     losses = {"log_loss": found.log_loss_after, "log_loss_uncalibrated": found.log_loss_before}
     return found.temperature, {**losses, **after, **changed}
@@ -86,14 +90,22 @@ def _metrics(scored: DataFrame, labels: Sequence[str]) -> dict[str, Any]:
     return {"validation_rows": report["counts"]["measured"], **named}
 
 
-def _training(fit: Fit, settings: ImageFitSettings) -> dict[str, Any]:
+def _rows_by_label(fit: Fit) -> dict[str, int]:
+    """The rows of each label that were learned from: those that could be read."""
+    label = F.explode("label") if fit.survey.multi_label else F.col("label")
+    counted = fit.staged(TRAINING).select(label.alias("label")).groupBy("label").count().collect()
+    found = {row["label"]: row["count"] for row in counted}
+    return {name: found.get(name, 0) for name in fit.survey.labels}
+
+
+def _training(fit: Fit, settings: ImageFitSettings, counts: Mapping[str, int]) -> dict[str, Any]:
     """What the card says of the training: the data, by name and number, and each setting."""
-    manifest = Shards.open(f"{fit.place}/{TRAINING}").manifest
+    manifest = fit.shards(TRAINING).manifest
     result = fit.result()
     own = {name: value for name, value in asdict(settings).items() if name not in ("storage_options", "run_folder")}
     return {
         "training_rows": manifest.rows,
-        "rows_by_label": dict(zip(fit.survey.labels, fit.survey.counts, strict=True)),
+        "rows_by_label": counts,
         "data": fit.survey.fingerprint,
         "staged_data": manifest.row_hash,
         "steps": result["steps"],
@@ -102,14 +114,14 @@ def _training(fit: Fit, settings: ImageFitSettings) -> dict[str, Any]:
     }
 
 
-def _limits(fit: Fit, settings: ImageFitSettings) -> tuple[str, ...]:
+def _limits(fit: Fit, settings: ImageFitSettings, counts: Mapping[str, int]) -> tuple[str, ...]:
     """What whoever reads the metrics must know."""
-    found = fit.survey
     limits = []
-    if found.held_out:
+    if fit.survey.held_out:
+        held_out = len(fit.shards(VALIDATION))
         limits.append(
-            f"The metrics are over {found.held_out:,} rows that were held out of training, but picked its best epoch "
-            "and the temperature: expect somewhat less elsewhere."
+            f"The metrics are over {held_out:,} rows that were held out of training, but picked its best epoch and the "
+            "temperature: expect somewhat less elsewhere."
         )
     else:
         limits.append("No rows were held out: nothing is known of how good it is.")
@@ -118,7 +130,7 @@ def _limits(fit: Fit, settings: ImageFitSettings) -> tuple[str, ...]:
             "Rows were held out one by one. Where several rows show the same patient, camera or thing, the metrics are "
             "too good; group_col keeps such rows together."
         )
-    rare = [name for name, count in zip(found.labels, found.counts, strict=True) if count < RARE]
+    rare = [name for name, count in counts.items() if count < RARE]
     if rare:
         shown = ", ".join(rare[:10]) + (", …" if len(rare) > 10 else "")
         limits.append(f"Fewer than {RARE} training rows: {shown}.")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import timm
 import torch
+from numpy.typing import NDArray
 from timm.data import create_transform, resolve_model_data_config
 from timm.models import group_parameters
 from torchvision.transforms import v2  # type: ignore[import-untyped]
@@ -43,13 +45,15 @@ class Facts:
     label_smoothing: float
     class_weights: Sequence[float] | None
     balanced_sampling: bool
-    drop_rate: float
+    rates: Mapping[str, float]
+    """timm's dropout rates, which its layout on disk leaves out."""
+    max_pixels: int
 
 
 def build(raw: Mapping[str, Any]) -> Task:
     """The task of a training, from its `Facts` as JSON."""
     facts = Facts(**raw)
-    network: Any = timm.create_model(f"local-dir:{facts.network}", pretrained=True, drop_rate=facts.drop_rate)
+    network: Any = timm.create_model(f"local-dir:{facts.network}", pretrained=True, **facts.rates)
     network = network.to(memory_format=torch.channels_last)
     depth = depths(network)
     mixes = {"mixup": facts.mixup, "cutmix": facts.cutmix}
@@ -105,14 +109,14 @@ class Examples:
 
     def __init__(self, config: Mapping[str, Any], facts: Facts) -> None:
         self.mode = MODES[config["input_size"][0]]
-        self.multi_label = facts.multi_label
+        self.multi_label, self.max_pixels = facts.multi_label, facts.max_pixels
         self.index = {name: index for index, name in enumerate(facts.labels)}
         self.augment = create_transform(**{**config, **facts.augmentation}, is_training=True)
         self.fit = create_transform(**config, is_training=False)
 
     def __call__(self, record: Record, training: bool) -> Example:
         """What a Task asks for as `example`."""
-        image = open_still(io.BytesIO(record["content"])).decode(self.mode)
+        image = open_still(io.BytesIO(record["content"]), max_pixels=self.max_pixels).decode(self.mode)
         return (self.augment if training else self.fit)(image), self._truth(record["label"]), training
 
     def _truth(self, label: Any) -> torch.Tensor:
@@ -193,8 +197,20 @@ def metrics(sums: Sums) -> dict[str, float]:
     return {**found, "balanced_accuracy": sum(recalls) / len(recalls)} if recalls else found
 
 
-def balanced_draws(table: pa.Table) -> list[float]:
+def balanced_draws(table: pa.Table) -> NDArray[np.float64]:
     """Weights by which every label is drawn as often as every other; of several labels a row's rarest one counts."""
-    labels = [[label] if isinstance(label, str) else label for label in table.column("label").to_pylist()]
-    count = Counter(name for row in labels for name in (row or [None]))
-    return [max(1 / count[name] for name in (row or [None])) for row in labels]
+    column = table.column("label").combine_chunks()
+    if not pa.types.is_list(column.type):
+        return 1 / _rows_of_each(column)
+    rows, each = pc.list_parent_indices(column).to_numpy(), 1 / _rows_of_each(pc.list_flatten(column))
+    weights = np.zeros(len(column))
+    np.maximum.at(weights, rows, each)
+    without = weights == 0
+    weights[without] = 1 / max(1, without.sum())
+    return weights
+
+
+def _rows_of_each(labels: pa.Array) -> NDArray[np.float64]:
+    """How many there are of each label, at each label's place."""
+    numbers = labels.dictionary_encode().indices.to_numpy()
+    return np.bincount(numbers).astype(np.float64)[numbers] if len(numbers) else np.zeros(0)

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from brightspark.core import stage as staging
-from brightspark.core.errors import InputError, StorageError
+from brightspark.core.errors import BudgetError, InputError, StorageError
 from brightspark.core.manifest import Manifest, read_manifest
 from brightspark.core.shards import Shards
 from brightspark.core.stage import stage
@@ -205,3 +205,16 @@ def test_a_copy_that_does_not_fit_is_refused_before_it_is_begun(
     with pytest.raises(StorageError, match="BRIGHTSPARK_CACHE"):
         Shards(manifest).rows()
     assert not list((own_cache / "shards").rglob("*.arrow"))
+
+
+def test_rows_with_an_error_are_left_out_and_counted(spark: SparkSession, tmp_path: Path) -> None:
+    rows = spark.range(10).selectExpr("id", "if(id % 5 = 0, concat('row ', id, ': cut'), null) as error")
+    staged = stage(rows, str(tmp_path / "rows"), error="error", max_errors=2)
+    assert (staged.rows, staged.failed, list(staged.columns)) == (8, 2, ["id"])
+    with pytest.raises(BudgetError, match="2 of 10 rows cannot be read, more than the 1 that are allowed; one"):
+        stage(rows, str(tmp_path / "fewer"), error="error", max_errors=1)
+    assert not list((tmp_path / "fewer").glob("**/*.parquet"))
+    with pytest.raises(InputError, match="none of 2 rows can be read; one of them: row 0: cut"):
+        stage(rows.filter("error is not null"), str(tmp_path / "none"), error="error", max_errors=2)
+    with pytest.raises(InputError, match="nothing is staged"):
+        Shards.open(str(tmp_path / "fewer"))

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+# Of an ImageClassifier that learns them.
+LEARNS_COLOURS: dict[str, Any] = {
+    "pretrained": False, "image_size": 32, "batch_size": 16, "learning_rate": 3e-3, "validation_share": 0.3,
+    "loader_workers": 0, "precision": "float32",
+}  # fmt: skip
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,27 +15,15 @@ from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, SettingError
 from brightspark.vision import ImageClassifier, ImageClassifierModel, read_images
-from tests.vision.coloured import COLOURS, coloured, save_coloured
-from tests.vision.networks import open_picture
+from tests.vision.coloured import COLOURS, LEARNS_COLOURS, coloured, save_coloured
+from tests.vision.networks import open_picture, save_network
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-SMALL: dict[str, Any] = {
-    "pretrained": False, "image_size": 32, "epochs": 8, "batch_size": 16, "learning_rate": 3e-3,
-    "validation_share": 0.3, "loader_workers": 0, "precision": "float32", "color_jitter": 0.0,
-}  # fmt: skip
+SMALL = {**LEARNS_COLOURS, "epochs": 8, "color_jitter": 0.0}
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks as small as these are slower on two threads, and much slower where the machine has other work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +118,25 @@ def test_only_the_classifier_learns_where_no_block_does(rows: DataFrame, tmp_pat
     assert changed == {"fc.weight", "fc.bias"}
 
 
+def test_other_weights_at_the_same_place_make_another_fit(rows: DataFrame, tmp_path: Path) -> None:
+    settings = {**SMALL, "epochs": 1, "pretrained": True, "run_folder": str(tmp_path / "runs")}
+    place = tmp_path / "current"
+    for seed in (0, 1):
+        shutil.rmtree(place, ignore_errors=True)
+        ImageClassifier(str(save_network(place, seed=seed)), **settings).fit(rows)
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_two_fits_at_once_are_what_they_are_one_by_one(rows: DataFrame, tmp_path: Path) -> None:
+    def fitted(seed: int, folder: str) -> str:
+        settings = {**SMALL, "epochs": 1, "seed": seed, "run_folder": str(tmp_path / folder)}
+        return str(ImageClassifier("test_resnet", **settings).fit(rows).artifact.digest)
+
+    alone = [fitted(seed, "alone") for seed in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(fitted, (0, 1), ("together", "together"))) == alone
+
+
 def test_a_grey_network_of_another_size_learns(rows: DataFrame, tmp_path: Path) -> None:
     settings = {**SMALL, "epochs": 1, "model_args": {"in_chans": 1}, "run_folder": str(tmp_path)}
     model = ImageClassifier("test_resnet", **settings).fit(rows)
@@ -185,6 +193,14 @@ def test_what_cannot_be_is_refused_before_anything_is_staged(rows: DataFrame, tm
         fit("test_resnet", rows.withColumn("label", F.lit(None).cast("string")))
     with pytest.raises(InputError, match="must be a path"):
         fit("test_resnet", run_folder="s3://bucket/runs")
+    with pytest.raises(SettingError, match="trained_blocks=99"):
+        fit("test_resnet", trained_blocks=99)
+    with pytest.raises(SettingError, match="there is no training with these settings"):
+        fit("test_resnet", auto_augment="more")
+    with pytest.raises(SettingError, match="did you mean 'accuracy'"):
+        fit("test_resnet", monitor="acuracy")
+    with pytest.raises(SettingError, match=r"num_classes.*number of labels"):
+        fit("test_resnet", model_args={"num_classes": 3})
     with pytest.raises(SettingError, match="same name: top, probability, error, top"):
         fit("test_resnet", prediction_col="top")
     with pytest.raises(SettingError, match="balance="):

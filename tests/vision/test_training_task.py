@@ -31,7 +31,7 @@ def made(network: Path, **facts: Any) -> Task:
     said = {
         "network": str(network), "labels": list(LABELS), "multi_label": False, "trained_blocks": None,
         "augmentation": PLAIN, "mixup": 0.0, "cutmix": 0.0, "label_smoothing": 0.0, "class_weights": None,
-        "balanced_sampling": False, "drop_rate": 0.0,
+        "balanced_sampling": False, "rates": {"drop_rate": 0.0}, "max_pixels": 10_000,
     }  # fmt: skip
     return build({**said, **facts})
 
