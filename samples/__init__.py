@@ -10,6 +10,18 @@ from brightspark.samples.imagenet import photographs
 from brightspark.samples.medical import dicoms, mammograms
 from brightspark.samples.patches import dermoscopy
 from brightspark.samples.registry import fetch
+from brightspark.samples.tweets import tweets
 from brightspark.samples.weights import model
 
-__all__ = ["CATALOGUE", "Sample", "dermoscopy", "dicoms", "fetch", "licences", "mammograms", "model", "photographs"]
+__all__ = [
+    "CATALOGUE",
+    "Sample",
+    "dermoscopy",
+    "dicoms",
+    "fetch",
+    "licences",
+    "mammograms",
+    "model",
+    "photographs",
+    "tweets",
+]

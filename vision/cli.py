@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from brightspark.core import commands
 from brightspark.core.cli import (
     FormatOption,
     JsonOption,
     OutOption,
     OverwriteOption,
-    progress,
     sample_or_path,
-    show,
     start_session,
     write_answers,
 )
-from brightspark.core.errors import SettingError
 
 app = typer.Typer(help="Image classification, for any timm model.", no_args_is_help=True)
-
-ERROR_RATE = 0.01  # the share of rows that may fail where --quarantine is given
 
 
 @app.command()
@@ -54,40 +47,19 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a network on labelled images. The same command goes on where it was stopped or killed."""
-    from brightspark.core.params import parsed
-    from brightspark.core.publish import refuse_existing, refuse_replacing
-    from brightspark.core.storage import absolute
-    from brightspark.core.training_progress import training_progress
-    from brightspark.vision import ImageClassifier, ImageFitSettings, read_images
+    from brightspark.vision import ImageClassifier, read_images
 
     named = {"label_col": label, "group_col": group, "epochs": epochs, "batch_size": batch_size, "ranks": ranks}
-    try:
-        settings = {**named, "run_folder": run_folder, **parsed(ImageFitSettings, setting or ())}
-        beside = None if settings["run_folder"] else _beside(out)
-        settings |= {"network": sample_or_path(model), "run_folder": settings["run_folder"] or beside}
-        classifier = ImageClassifier(**settings)
-    except SettingError as error:
-        raise typer.BadParameter(str(error)) from None
-    refuse_replacing(images, out, *([beside] if beside else []))
-    spark = start_session(quiet=as_json)
-    if not overwrite:
-        refuse_existing(spark, out)
-    with training_progress(quiet=as_json) as classifier.watch:
-        trained = classifier.fit(read_images(spark, absolute(images), format=format))
-    (trained.write().overwrite() if overwrite else trained.write()).save(out)
-    if beside is not None:
-        for fits in Path(beside).glob("fit-*"):
-            shutil.rmtree(fits, ignore_errors=True)
-        with suppress(OSError):  # not empty: something else lies there
-            Path(beside).rmdir()
-    show({"out": out, **trained.artifact.metrics}, title=f"{len(trained.labels)} labels, in {out}", as_json=as_json)
-
-
-def _beside(out: str) -> str:
-    """The folder of a training that is to become an artifact at `out`."""
-    if "://" in out:
-        raise typer.BadParameter(f"--run-folder is needed with --out {out}: a path that the driver and all workers see")
-    return f"{out.rstrip('/')}.training"
+    commands.fit(
+        ImageClassifier,
+        {**named, "network": sample_or_path(model), "run_folder": run_folder},
+        setting,
+        source=images,
+        read=partial(read_images, format=format),
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -101,45 +73,27 @@ def score(
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     quarantine: Annotated[str | None, typer.Option(help="Write failed rows here, and only good ones to --out.")] = None,
     max_error_rate: Annotated[
-        float | None, typer.Option(help=f"With --quarantine: fail above this share of errors; by default {ERROR_RATE}.")
+        float | None,
+        typer.Option(help=f"With --quarantine: fail above this share of errors; by default {commands.ERROR_RATE}."),
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Classify images: every row of INPUT comes back with a prediction and probabilities, or an error."""
-    from brightspark.core.publish import publish, refuse_existing, refuse_replacing
-    from brightspark.core.storage import absolute
     from brightspark.vision import ImageClassifierModel, read_images
 
-    if max_error_rate is not None and quarantine is None:
-        raise typer.BadParameter("--max-error-rate needs --quarantine, where the failed rows go")
-    targets = [out, *([quarantine] if quarantine else [])]
-    refuse_replacing(images, *targets)
-    classifier = ImageClassifierModel.pretrained(
-        sample_or_path(model), top_k=top_k, batch_size=batch_size, precision=precision
+    settings = {"top_k": top_k, "batch_size": batch_size, "precision": precision}
+    rows = commands.score(
+        lambda: ImageClassifierModel.pretrained(sample_or_path(model), **settings),
+        source=images,
+        read=partial(read_images, format=format),
+        out=out,
+        quarantine=quarantine,
+        max_error_rate=max_error_rate,
+        overwrite=overwrite,
+        as_json=as_json,
     )
-    spark = start_session(quiet=as_json)
-    if not overwrite:
-        refuse_existing(spark, *targets)
-    found = read_images(spark, absolute(images), format=format)
-    if quarantine is None:
-        scored, observation = classifier.measure(found)
-        _hint(write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json), images)
-        return
-    with progress(spark, f"scoring into {out}", quiet=as_json):
-        done = publish(
-            classifier.transform(found),
-            out,
-            quarantine,
-            max_error_rate=ERROR_RATE if max_error_rate is None else max_error_rate,
-            mode="overwrite" if overwrite else "error",
-        )
-    typer.echo(
-        json.dumps({"rows": done.rows, "errors": done.errors, "out": out, "quarantine": quarantine})
-        if as_json
-        else f"{done.rows - done.errors:,} rows in {out}, {done.errors:,} in {quarantine}"
-    )
-    _hint(done.rows, images)
+    _hint(rows, images)
 
 
 def _hint(rows: int, images: str) -> None:
@@ -190,11 +144,4 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure answers against the truth: accuracy, F1, AUROC, calibration, per class and with intervals."""
-    from brightspark.core.storage import absolute
-    from brightspark.core.tables import read_table
-    from brightspark.vision import evaluate as measure
-
-    spark = start_session(quiet=as_json)
-    with progress(spark, f"measuring {table}", quiet=as_json):
-        report = measure(read_table(spark, absolute(table), format=format), label=label)
-    typer.echo(json.dumps(report.to_dict()) if as_json else str(report))
+    commands.evaluate(table, label=label, format=format, as_json=as_json)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from brightspark.core.cross_entropy import balanced_weights
 from brightspark.core.estimator import Fit, TrainingEstimator
-from brightspark.core.survey import Survey, label_names
+from brightspark.core.survey import label_names, label_weights
 from brightspark.core.transform import answers, quoted
 from brightspark.core.worker import Scoring
 from brightspark.vision.columns import input_columns
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 LOADER = "brightspark.vision.staging:load"
 START = "network"  # the folder of the network that training starts with
-MOST_WEIGHT = 100.0  # of a positive against a negative, with several labels
 _CONTENT, _LABELS, _ERROR = (f"__brightspark_{name}" for name in ("content", "labels", "error"))
 
 
@@ -75,7 +73,7 @@ class ImageClassifier(TrainingEstimator[ImageFitSettings]):
             "mixup": settings.mixup,
             "cutmix": settings.cutmix,
             "label_smoothing": settings.label_smoothing,
-            "class_weights": _weights(found) if settings.balance == "weights" else None,
+            "class_weights": label_weights(found) if settings.balance == "weights" else None,
             "balanced_sampling": settings.balance == "sampling",
             "rates": {"drop_rate": settings.drop_rate, **rates(settings.model_args)},
             "max_pixels": settings.max_pixels,
@@ -116,10 +114,3 @@ class ImageClassifier(TrainingEstimator[ImageFitSettings]):
 
 def _names(settings: type[Any]) -> tuple[str, ...]:
     return tuple(declared.name for declared in fields(settings))
-
-
-def _weights(found: Survey) -> list[float]:
-    """By which rare labels count as much as frequent ones; with several labels, positives as much as negatives."""
-    if not found.multi_label:
-        return balanced_weights(found.counts)
-    return [min(MOST_WEIGHT, max(1.0, (found.rows - count) / count)) for count in found.counts]

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brightspark.core.artifact import Artifact
 from brightspark.core.errors import ArtifactError
-from brightspark.core.features import to_vector
-from brightspark.core.model import ScoringModel
-from brightspark.core.transform import quoted, with_columns
+from brightspark.core.featurizer import FeaturizerModel
 from brightspark.vision import model as classifier
 from brightspark.vision.columns import input_columns
 from brightspark.vision.pretrained import describe_weights, find_weights
-from brightspark.vision.settings import FEATURES, FeaturizerSettings
+from brightspark.vision.settings import FeaturizerSettings
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import DataFrame, Observation
+    from pyspark.sql import DataFrame
 
 KIND = "image-featurizer"
 
 
-class ImageFeaturizer(ScoringModel[FeaturizerSettings]):
+class ImageFeaturizer(FeaturizerModel[FeaturizerSettings]):
     """Turns images into the pooled features of any network that timm knows, with a classifier or without one.
 
     Reads what an `ImageClassifierModel` reads. `transform` keeps every row and column and adds
@@ -58,26 +54,6 @@ class ImageFeaturizer(ScoringModel[FeaturizerSettings]):
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:
         """The column that holds images or their paths and, where there is one, that which says which frame."""
         return input_columns(df, self.settings)
-
-    def answer_type(self) -> pa.StructType:
-        """An array of float32."""
-        return FEATURES
-
-    def outputs(self) -> Mapping[str, str]:
-        """The columns named by the settings."""
-        return {self.settings.features_col: "answer.features", self.settings.error_col: "error"}
-
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        return self._as_vector(super()._transform(dataset))
-
-    def measure(self, df: DataFrame) -> tuple[DataFrame, Observation]:
-        """`transform`, and an observation that holds what it took once the first action is done."""
-        scored, observation = super().measure(df)
-        return self._as_vector(scored), observation
-
-    def _as_vector(self, scored: DataFrame) -> DataFrame:
-        name = self.settings.features_col
-        return with_columns(scored, {name: to_vector(quoted(name)).alias(name, metadata=self._metadata())})
 
 
 def timm_artifact(folder: Path) -> Artifact:

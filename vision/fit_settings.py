@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from brightspark.core.errors import SettingError, did_you_mean
-from brightspark.core.fit_settings import FitSettings
-from brightspark.vision.settings import ReadingSettings, check_different
+from brightspark.core.errors import SettingError
+from brightspark.core.fit_settings import ClassifierFitSettings
+from brightspark.vision.settings import ReadingSettings
 
-BALANCE = ("none", "weights", "sampling")
-MONITORS = ("loss", "accuracy", "balanced_accuracy")
 _OWN = {  # what timm's create_model takes that is said elsewhere
     "num_classes": "it is the number of labels",
     "pretrained": "set pretrained",
@@ -20,11 +18,11 @@ _OWN = {  # what timm's create_model takes that is said elsewhere
     "checkpoint_path": "name the weights as network",
     "pretrained_cfg": "name the weights as network",
 }
-_SHARES = ("label_smoothing", "hflip", "vflip", "re_prob", "drop_rate")
+_SHARES = ("hflip", "vflip", "re_prob", "drop_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFitSettings(ReadingSettings, FitSettings):
+class ImageFitSettings(ReadingSettings, ClassifierFitSettings):
     """What an ImageClassifier can be told. Augmentation goes by the names of timm's `create_transform`."""
 
     network: Annotated[
@@ -37,13 +35,6 @@ class ImageFitSettings(ReadingSettings, FitSettings):
         field(default_factory=dict)
     )
     image_size: Annotated[int | None, "pixels a side that the network gets; by default its own"] = None
-    trained_blocks: Annotated[
-        int | None, "blocks that learn, counted from the network's end; 0 for the classifier alone, by default all"
-    ] = None
-    balance: Annotated[
-        str, "what is done for rare labels: none; weights: they weigh more; sampling: they are drawn more often"
-    ] = "none"
-    label_smoothing: Annotated[float, "share of the truth that is spread over all labels"] = 0.1
     learning_rate: Annotated[float, "the highest rate, reached after the warm-up"] = 5e-4
     scale: Annotated[float, "the least share of an image's area that a random crop takes"] = 0.35
     hflip: Annotated[float, "how often an image is mirrored left to right; 0 where sides matter"] = 0.5
@@ -57,17 +48,10 @@ class ImageFitSettings(ReadingSettings, FitSettings):
     staged_size: Annotated[
         float, "images are staged with at most this many times the network's size on their shorter side"
     ] = 2.0
-    calibrate: Annotated[bool, "find the temperature that makes confidence true, on the validation rows"] = True
-    prediction_col: Annotated[str, "the model's column for the likeliest label's name"] = "prediction"
-    probability_col: Annotated[str, "the model's column for the probabilities"] = "probability"
-    error_col: Annotated[str, "the model's column for the reason why an image has no answer"] = "error"
 
     def __post_init__(self) -> None:
         ReadingSettings.__post_init__(self)
-        FitSettings.__post_init__(self)
-        check_different([self.prediction_col, self.probability_col, self.error_col, "top"])  # the model's other column
-        if self.balance not in BALANCE:
-            raise SettingError(f"balance={self.balance!r} must be one of {', '.join(BALANCE)}")
+        ClassifierFitSettings.__post_init__(self)
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingError(f"{name}={getattr(self, name)} is a share: from 0 to 1")
@@ -78,17 +62,11 @@ class ImageFitSettings(ReadingSettings, FitSettings):
             raise SettingError(f"scale={self.scale} is a share: above 0, to 1")
         if not self.staged_size >= 1:
             raise SettingError(f"staged_size={self.staged_size} must be at least 1")
-        if self.balance == "sampling" and self.window_rows:
-            raise SettingError(f"balance='sampling' draws from all rows: not with window_rows={self.window_rows}")
-        if self.monitor not in MONITORS:
-            raise SettingError(f"monitor={self.monitor!r} is not measured; {did_you_mean(self.monitor, MONITORS)}")
         for name in self.model_args:
             if name in _OWN:
                 raise SettingError(f"model_args must not hold {name!r}: {_OWN[name]}")
         if self.image_size is not None and self.image_size < 1:
             raise SettingError(f"image_size={self.image_size} must be at least 1, or None")
-        if self.trained_blocks is not None and self.trained_blocks < 0:
-            raise SettingError(f"trained_blocks={self.trained_blocks} must not be negative, or None for all")
 
     @property
     def augmentation(self) -> dict[str, Any]:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brightspark.core.artifact import Artifact
-from brightspark.core.errors import InputError
-from brightspark.core.features import to_vector
-from brightspark.core.model import ScoringModel
-from brightspark.core.transform import quoted
+from brightspark.core.classifier import ClassifierModel
 from brightspark.vision.columns import input_columns
 from brightspark.vision.labels import read_labels
 from brightspark.vision.pretrained import describe_weights, find_weights
-from brightspark.vision.settings import ImageSettings, answer_type
+from brightspark.vision.settings import ImageSettings
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import DataFrame, Observation
+    from pyspark.sql import DataFrame
 
 KIND = "image-classifier"
 
 
-class ImageClassifierModel(ScoringModel[ImageSettings]):
+class ImageClassifierModel(ClassifierModel[ImageSettings]):
     """Classifies images, by any network that timm knows; preprocessing is always the network's own.
 
     Reads a column of paths (string) or of encoded images (binary): `content` where there is one, else `path`, or what
@@ -60,38 +55,6 @@ class ImageClassifierModel(ScoringModel[ImageSettings]):
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:
         """The column that holds images or their paths and, where there is one, that which says which frame."""
         return input_columns(df, self.settings)
-
-    def answer_type(self) -> pa.StructType:
-        """prediction, prediction_index, probability and, on request, top."""
-        return answer_type(self.settings)
-
-    def outputs(self) -> Mapping[str, str]:
-        """The columns named by the settings."""
-        named = self.settings
-        outputs = {named.prediction_col: "answer.prediction", named.probability_col: "answer.probability"}
-        if named.prediction_index_col:
-            outputs[named.prediction_index_col] = "answer.prediction_index"
-        if named.top_k:
-            outputs[named.top_col] = "answer.top"
-        outputs[named.error_col] = "error"
-        return outputs
-
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        return self._with_vector(super()._transform(dataset))
-
-    def measure(self, df: DataFrame) -> tuple[DataFrame, Observation]:
-        """`transform`, and an observation that holds what it took once the first action is done."""
-        scored, observation = super().measure(df)
-        return self._with_vector(scored), observation
-
-    def _with_vector(self, scored: DataFrame) -> DataFrame:
-        """`probability` once more, as a Spark ML vector, where the settings name a column for it."""
-        vector = self.settings.probability_vector_col
-        if not vector:
-            return scored
-        if vector in scored.columns:
-            raise InputError(f"the table has a column {vector!r} already; drop it, or name another")
-        return scored.withColumn(vector, to_vector(quoted(self.settings.probability_col)))
 
 
 def timm_artifact(folder: Path) -> Artifact:

@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from brightspark.core.classifier_settings import answer_type, classified, to_probabilities
+from brightspark.core.featurizer_settings import FEATURES
 from brightspark.core.predictor import Answer, Predictor, Record, Work
 from brightspark.vision import labels
 from brightspark.vision.network import load_network, pooled_features
 from brightspark.vision.preprocessing import Preprocessing
-from brightspark.vision.settings import FEATURES, FeaturizerSettings, ImageSettings, PictureSettings, answer_type
+from brightspark.vision.settings import FeaturizerSettings, ImageSettings, PictureSettings
 from brightspark.vision.sources import open_picture
 
 
@@ -24,11 +26,7 @@ def load(folder: Path, device: str, settings: ImageSettings) -> Predictor:
     names = labels.read_labels(folder)
 
     def predict(batch: torch.Tensor) -> Sequence[Answer]:
-        logits = network(batch).float() / settings.temperature
-        probabilities = (logits.sigmoid() if settings.multi_label else logits.softmax(dim=1)).cpu().numpy()
-        if np.isnan(probabilities).any():
-            raise ArithmeticError("the network's answer is not a number")
-        return [_answer(row, names, settings) for row in probabilities]
+        return [classified(row, names, settings) for row in to_probabilities(network(batch), settings)]
 
     return _predictor(network, device, settings, answer_type(settings), predict)
 
@@ -80,20 +78,3 @@ def fitted(record: Record, work: Work, settings: PictureSettings, prepare: Prepr
         work.room(prepare.decoded_bytes(picture, settings.max_pixels)),
     ):
         return prepare.fit(picture.decode(prepare.mode))
-
-
-def _answer(probabilities: np.ndarray[Any, Any], names: Sequence[str], settings: ImageSettings) -> dict[str, Any]:
-    answer = {"probability": probabilities, **_prediction(probabilities, names, settings)}
-    if settings.top_k:
-        likeliest = np.argsort(-probabilities, kind="stable")[: settings.top_k]
-        answer["top"] = [{"label": names[index], "probability": float(probabilities[index])} for index in likeliest]
-    return answer
-
-
-def _prediction(probabilities: np.ndarray[Any, Any], names: Sequence[str], settings: ImageSettings) -> dict[str, Any]:
-    if settings.multi_label:
-        return {"prediction": [names[index] for index in np.flatnonzero(probabilities >= settings.threshold).tolist()]}
-    best = int(probabilities.argmax())
-    if probabilities[best] < settings.min_confidence:
-        return {"prediction": None}
-    return {"prediction": names[best], "prediction_index": best}

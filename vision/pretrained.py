@@ -1,12 +1,12 @@
-"""Finds ready-made weights by name: an artifact, a folder in timm's layout, a repository of the hub."""
+"""Finds timm's weights by name: an artifact, a folder in timm's layout, a repository of the hub."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from brightspark.core.artifact import Artifact, describe, is_artifact, open_artifact
-from brightspark.core.errors import ArtifactError, InputError, did_you_mean
+from brightspark.core import pretrained
+from brightspark.core.artifact import Artifact, describe
+from brightspark.core.errors import InputError, did_you_mean
 
 FILES = ("config.json", "model.safetensors")
 
@@ -18,11 +18,7 @@ def find_weights(name: str, *, kind: str | None = None) -> Artifact | Path:
     a local folder in timm's layout (config.json, model.safetensors), or an artifact's folder or URI.
     Raises InputError for a name that nobody knows, ArtifactError for an artifact of another `kind`.
     """
-    address = os.path.expanduser(name.removeprefix("local-dir:").removeprefix("file://"))  # noqa: PTH111 - may be a URI
-    if "://" in address or is_artifact(address):
-        return open_artifact(address, kind=kind)
-    folder = Path(address)
-    return folder if folder.is_dir() else _from_hub(name)
+    return pretrained.find_weights(name, patterns=FILES, kind=kind, repository=_repository)
 
 
 def describe_weights(folder: Path, *, kind: str) -> Artifact:
@@ -31,31 +27,8 @@ def describe_weights(folder: Path, *, kind: str) -> Artifact:
     Raises ArtifactError where a file is missing; pickled weights are not opened.
     """
     if not (folder / "model.safetensors").exists():
-        pickled = [name for name in ("pytorch_model.bin", "model.pth", "model.pt") if (folder / name).exists()]
-        found = f"only pickled weights ({pickled[0]}), which are not opened" if pickled else "no model.safetensors"
-        raise ArtifactError(
-            f"{folder} has {found}; `brightspark convert {pickled[0] if pickled else 'CHECKPOINT'} --model NAME "
-            "--out FOLDER` makes a folder that works"
-        )
+        raise pretrained.without_weights(folder, hint="--model NAME")
     return describe(folder, kind=kind, files=FILES)
-
-
-def _from_hub(name: str) -> Path:
-    """The local snapshot of a hub's repository, from the hub's own cache where it is there."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    repository = _repository(name)
-    try:
-        return Path(snapshot_download(repository, allow_patterns=list(FILES)))
-    except HFValidationError as error:
-        raise InputError(f"{name!r} is no folder here, and no name that a hub can have: {error}") from error
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{name!r} is no folder here, and {repository!r} is not in the hub's cache while the hub cannot be reached"
-        ) from error
-    except HfHubHTTPError as error:
-        raise InputError(f"{name!r} is no folder here, and the hub refuses {repository!r}: {error}") from error
 
 
 def _repository(name: str) -> str:

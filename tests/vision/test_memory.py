@@ -21,10 +21,11 @@ from pathlib import Path
 import numpy as np, pyarrow as pa, timm, torch
 from PIL import Image
 from timm.models import save_for_hf
+from brightspark.core.classifier_settings import answer_type
 from brightspark.core.worker import run
 from brightspark.vision.model import timm_artifact
 from brightspark.core.worker import Scoring
-from brightspark.vision.settings import ImageSettings, answer_type
+from brightspark.vision.settings import ImageSettings
 
 folder = Path(sys.argv[1])
 torch.manual_seed(0)

@@ -14,13 +14,14 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 
 from brightspark.core.batches import seed_everything
+from brightspark.core.classification_task import balanced_draws, loss, measure, metrics
 from brightspark.core.errors import SettingError
 from brightspark.core.optimize import make_optimizer
 from brightspark.core.state import State
 from brightspark.core.task import Task, added
 from brightspark.core.training_settings import TrainingSettings
 from brightspark.vision.fit_settings import ImageFitSettings
-from brightspark.vision.training import Collate, balanced_draws, build, depths, loss, measure, metrics
+from brightspark.vision.training import Collate, build, depths
 from tests.vision.coloured import coloured
 from tests.vision.networks import LABELS
 

@@ -1,4 +1,4 @@
-"""How good answers are: of one label an image, or of several."""
+"""How good answers are: of one label a row, or of several."""
 
 from __future__ import annotations
 

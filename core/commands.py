@@ -1,0 +1,129 @@
+"""What the commands of every classifier do once their options are read: fit, score, evaluate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from brightspark.core.cli import progress, show, start_session, write_answers
+from brightspark.core.errors import SettingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from brightspark.core.classifier import ClassifierModel
+    from brightspark.core.estimator import TrainingEstimator
+
+Reader = Callable[["SparkSession", str], "DataFrame"]
+
+ERROR_RATE = 0.01  # the share of rows that may fail where --quarantine is given
+
+
+def fit(
+    estimator: type[TrainingEstimator[Any]],
+    named: Mapping[str, Any],
+    more: Sequence[str] | None,
+    *,
+    source: str,
+    read: Reader,
+    out: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Trains on what `read` makes of `source`, and saves the model to `out`; the same call goes on after a death.
+
+    `named` are settings, `more` others as NAME=VALUE. Without a `run_folder` the training lies in `out`.training, and
+    is deleted at the end.
+    """
+    from brightspark.core.params import parsed
+    from brightspark.core.publish import refuse_existing, refuse_replacing
+    from brightspark.core.storage import absolute
+    from brightspark.core.training_progress import training_progress
+
+    try:
+        settings = {**named, **parsed(estimator.Settings, more or ())}
+        beside = None if settings["run_folder"] else _beside(out)
+        trainer = estimator(**{**settings, "run_folder": settings["run_folder"] or beside})
+    except SettingError as error:
+        raise typer.BadParameter(str(error)) from None
+    refuse_replacing(source, out, *([beside] if beside else []))
+    spark = start_session(quiet=as_json)
+    if not overwrite:
+        refuse_existing(spark, out)
+    with training_progress(quiet=as_json) as trainer.watch:
+        trained = trainer.fit(read(spark, absolute(source)))
+    (trained.write().overwrite() if overwrite else trained.write()).save(out)
+    if beside is not None:
+        for fits in Path(beside).glob("fit-*"):
+            shutil.rmtree(fits, ignore_errors=True)
+        with suppress(OSError):  # not empty: something else lies there
+            Path(beside).rmdir()
+    show({"out": out, **trained.artifact.metrics}, title=f"{len(trained.labels)} labels, in {out}", as_json=as_json)
+
+
+def _beside(out: str) -> str:
+    """The folder of a training that is to become an artifact at `out`."""
+    if "://" in out:
+        raise typer.BadParameter(f"--run-folder is needed with --out {out}: a path that the driver and all workers see")
+    return f"{out.rstrip('/')}.training"
+
+
+def score(
+    load: Callable[[], ClassifierModel[Any]],
+    *,
+    source: str,
+    read: Reader,
+    out: str,
+    quarantine: str | None,
+    max_error_rate: float | None,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    """Scores what `read` makes of `source` into `out`, failed rows into `quarantine` if it is given; how many rows."""
+    from brightspark.core.publish import publish, refuse_existing, refuse_replacing
+    from brightspark.core.storage import absolute
+
+    if max_error_rate is not None and quarantine is None:
+        raise typer.BadParameter("--max-error-rate needs --quarantine, where the failed rows go")
+    targets = [out, *([quarantine] if quarantine else [])]
+    refuse_replacing(source, *targets)
+    classifier = load()
+    spark = start_session(quiet=as_json)
+    if not overwrite:
+        refuse_existing(spark, *targets)
+    found = read(spark, absolute(source))
+    if quarantine is None:
+        scored, observation = classifier.measure(found)
+        return write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json)
+    with progress(spark, f"scoring into {out}", quiet=as_json):
+        done = publish(
+            classifier.transform(found),
+            out,
+            quarantine,
+            max_error_rate=ERROR_RATE if max_error_rate is None else max_error_rate,
+            mode="overwrite" if overwrite else "error",
+        )
+    typer.echo(
+        json.dumps({"rows": done.rows, "errors": done.errors, "out": out, "quarantine": quarantine})
+        if as_json
+        else f"{done.rows - done.errors:,} rows in {out}, {done.errors:,} in {quarantine}"
+    )
+    return done.rows
+
+
+def evaluate(table: str, *, label: str, format: str | None, as_json: bool) -> None:
+    """Measures a table of answers, and prints the report."""
+    from brightspark.core.evaluation import evaluate as measure
+    from brightspark.core.storage import absolute
+    from brightspark.core.tables import read_table
+
+    spark = start_session(quiet=as_json)
+    with progress(spark, f"measuring {table}", quiet=as_json):
+        report = measure(read_table(spark, absolute(table), format=format), label=label)
+    typer.echo(json.dumps(report.to_dict()) if as_json else str(report))

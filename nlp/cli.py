@@ -1,0 +1,131 @@
+"""The commands of text classification: `brightspark nlp …`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from brightspark.core import commands
+from brightspark.core.cli import FormatOption, JsonOption, OutOption, OverwriteOption, sample_or_path, write_answers
+
+app = typer.Typer(
+    help="Text classification and sentence vectors, for any Hugging Face checkpoint.", no_args_is_help=True
+)
+
+TextOption = Annotated[str, typer.Option("--text", help="The column of the texts.")]
+EncodingOption = Annotated[str, typer.Option("--encoding", help="Of text files, and of texts in binary columns.")]
+
+
+@app.command()
+def fit(
+    texts: Annotated[str, typer.Argument(help="A table of texts and labels, or text files in their labels' folders.")],
+    model: Annotated[str, typer.Option(help="Where to start: a hub's name, a folder, an artifact, samples:NAME.")],
+    out: Annotated[str, typer.Option(help="Where the artifact goes: a folder, or a URI.")],
+    format: FormatOption = None,
+    text: TextOption = "text",
+    label: Annotated[str, typer.Option(help="The column of the label, or of an array of labels.")] = "label",
+    group: Annotated[
+        str | None, typer.Option(help="A column of what must not stand on both sides: an author, a thread.")
+    ] = None,
+    encoding: EncodingOption = "utf-8",
+    epochs: Annotated[int, typer.Option(help="How often each text is seen.")] = 3,
+    batch_size: Annotated[int, typer.Option(help="Texts in a step, over all ranks.")] = 32,
+    ranks: Annotated[int, typer.Option(help="Processes that train together, on slots of their own.")] = 1,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE for any other setting of TextClassifier; may be given again."),
+    ] = None,
+    run_folder: Annotated[
+        str | None, typer.Option(help="Where the training lies meanwhile; by default OUT.training, deleted at the end.")
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a checkpoint on labelled texts. The same command goes on where it was stopped or killed."""
+    from brightspark.nlp import TextClassifier, read_texts
+
+    named = {"label_col": label, "group_col": group, "epochs": epochs, "batch_size": batch_size, "ranks": ranks}
+    commands.fit(
+        TextClassifier,
+        {**named, "text_col": text, "checkpoint": sample_or_path(model), "run_folder": run_folder},
+        setting,
+        source=texts,
+        read=partial(read_texts, format=format, text_col=text, encoding=encoding),
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def score(
+    model: Annotated[str, typer.Argument(help="An artifact, a folder, a hub's name, or samples:NAME.")],
+    texts: Annotated[str, typer.Argument(help="A table of texts, or a folder of text files.")],
+    out: OutOption,
+    format: FormatOption = None,
+    text: TextOption = "text",
+    encoding: EncodingOption = "utf-8",
+    top_k: Annotated[int, typer.Option(help="Add the likeliest labels.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Tokens in a batch, padding included.")] = 2048,
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
+    quarantine: Annotated[str | None, typer.Option(help="Write failed rows here, and only good ones to --out.")] = None,
+    max_error_rate: Annotated[
+        float | None,
+        typer.Option(help=f"With --quarantine: fail above this share of errors; by default {commands.ERROR_RATE}."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Classify texts: every row of TEXTS comes back with a prediction and probabilities, or an error."""
+    from brightspark.nlp import TextClassifierModel, read_texts
+
+    settings = {"text_col": text, "top_k": top_k, "batch_size": batch_size, "precision": precision}
+    commands.score(
+        lambda: TextClassifierModel.pretrained(sample_or_path(model), **settings),
+        source=texts,
+        read=partial(read_texts, format=format, text_col=text, encoding=encoding),
+        out=out,
+        quarantine=quarantine,
+        max_error_rate=max_error_rate,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def embed(
+    model: Annotated[str, typer.Argument(help="An artifact, a folder, a hub's name, or samples:NAME.")],
+    texts: Annotated[str, typer.Argument(help="A table of texts, or a folder of text files.")],
+    out: OutOption,
+    format: FormatOption = None,
+    text: TextOption = "text",
+    encoding: EncodingOption = "utf-8",
+    batch_size: Annotated[int, typer.Option(help="Tokens in a batch, padding included.")] = 2048,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn texts into sentence vectors: every row of TEXTS comes back with its features, or an error."""
+    from brightspark.core.cli import start_session
+    from brightspark.core.publish import refuse_replacing
+    from brightspark.core.storage import absolute
+    from brightspark.nlp import TextEmbedder, read_texts
+
+    refuse_replacing(texts, out)
+    embedder = TextEmbedder.pretrained(sample_or_path(model), text_col=text, batch_size=batch_size)
+    spark = start_session(quiet=as_json)
+    found = read_texts(spark, absolute(texts), format=format, text_col=text, encoding=encoding)
+    scored, observation = embedder.measure(found)
+    write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    table: Annotated[str, typer.Argument(help="A table that `score` wrote, with the true label in a column.")],
+    label: Annotated[str, typer.Option(help="The column of the true label's name.")] = "label",
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure answers against the truth: accuracy, F1, AUROC, calibration, per class and with intervals."""
+    commands.evaluate(table, label=label, format=format, as_json=as_json)

@@ -1,0 +1,43 @@
+"""How texts are learned from: what a TextClassifier can be told. Knows neither torch nor Spark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from brightspark.core.errors import SettingError
+from brightspark.core.fit_settings import ClassifierFitSettings
+from brightspark.nlp.settings import POOLING, WindowSettings, check_windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFitSettings(WindowSettings, ClassifierFitSettings):
+    """What a TextClassifier can be told."""
+
+    checkpoint: Annotated[
+        str, "where training starts: a repository of the hub, a folder as transformers has it, an artifact"
+    ] = ""
+    training_tokens: Annotated[
+        int, "tokens of a text that training sees: its first ones; scoring sees all, window by window"
+    ] = 256
+    pooling: Annotated[str, "the model's: mean, max or first; how a long text's windows become one answer"] = "mean"
+    epochs: Annotated[int, "how often each text is seen"] = 3
+    batch_size: Annotated[int, "texts in a step, over all ranks and all parts of an accumulated batch"] = 32
+    learning_rate: Annotated[float, "the highest rate, reached after the warm-up"] = 1e-4
+    layer_decay: Annotated[float, "each layer's rate is that of the layer above it times this"] = 0.9
+    weight_decay: Annotated[float, "of weights; biases and norms have none"] = 0.01
+    warmup: Annotated[float, "share of all steps in which the rate rises from 0; then it falls as a cosine"] = 0.1
+    dropout: Annotated[float | None, "of the network's layers and of the classifier; by default the checkpoint's"] = (
+        None
+    )
+    label_smoothing: Annotated[float, "share of the truth that is spread over all labels"] = 0.0
+
+    def __post_init__(self) -> None:
+        check_windows(self)
+        super().__post_init__()
+        if self.training_tokens < 8:
+            raise SettingError(f"training_tokens={self.training_tokens} must be at least 8")
+        if self.pooling not in POOLING:
+            raise SettingError(f"pooling={self.pooling!r} must be one of {', '.join(POOLING)}")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise SettingError(f"dropout={self.dropout} is a share: from 0 to below 1")

@@ -1,0 +1,35 @@
+"""Finds checkpoints of transformers by name: an artifact, a local folder, a repository of the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from brightspark.core import pretrained
+from brightspark.core.artifact import Artifact, describe
+
+# What transformers reads of a checkpoint: its configuration, safetensors, and the files of its tokenizer.
+PATTERNS = (
+    "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",
+    "model-*-of-*.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.spm", "*.model",
+)  # fmt: skip
+
+
+def find_checkpoint(name: str, *, kind: str | None = None) -> Artifact | Path:
+    """The artifact, or the local folder as transformers has it, that a name stands for; a hub is asked here, once.
+
+    `name` is a repository of the Hugging Face hub, a local folder with config.json and safetensors, or an artifact's
+    folder or URI. Raises InputError for a name that nobody knows, ArtifactError for an artifact of another `kind`.
+    """
+    return pretrained.find_weights(name, patterns=PATTERNS, kind=kind)
+
+
+def describe_checkpoint(folder: Path, *, kind: str) -> Artifact:
+    """An artifact over a folder as transformers has it.
+
+    Raises ArtifactError where config.json or the weights are missing; pickled weights are not opened.
+    """
+    if not any(folder.glob("model*.safetensors")):
+        raise pretrained.without_weights(folder, hint="--solution nlp --model FOLDER")
+    found = {file.name for pattern in PATTERNS for file in folder.glob(pattern) if file.is_file()}
+    return describe(folder, kind=kind, files=sorted({"config.json", *found}))

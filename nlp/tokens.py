@@ -1,0 +1,135 @@
+"""Texts as tokens: a checkpoint's own tokenizer, windows of long texts, batches of like length. Knows no Spark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from brightspark.core.errors import ArtifactError, InputError
+from brightspark.nlp.settings import WindowSettings
+
+# Workers are processes, one a core: threads of the tokenizer would fight over it, and warn of forks.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+MOST_TOKENS = 512  # of a window, where neither the checkpoint nor the settings say how many it takes
+# These count positions from behind the padding's number, so that many of them are never used.
+_AFTER_PADDING = (
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "longformer",
+    "mpnet",
+    "data2vec-text",
+    "xmod",
+)
+
+Window = Mapping[str, np.ndarray[Any, Any]]
+
+
+class Tokens:
+    """A checkpoint's tokenizer, and how its network takes tokens."""
+
+    def __init__(self, folder: Path, config: Any, settings: WindowSettings) -> None:
+        self.tokenizer = load_tokenizer(folder)
+        self.settings = settings
+        most = window_tokens(self.tokenizer, config)
+        self.max_tokens = min(most, settings.max_tokens or most)
+        special: int = self.tokenizer.num_special_tokens_to_add()
+        self.overlap = min(settings.overlap, (self.max_tokens - special) // 2)
+        padding = getattr(self.tokenizer, "pad_token_type_id", 0)
+        self._padding = {"input_ids": self.tokenizer.pad_token_id, "token_type_ids": padding}
+
+    def windows(self, text: Any) -> Iterator[Window]:
+        """The windows of a text, each with the tokenizer's arrays.
+
+        Raises InputError for what is no text, is empty, or longer than `max_chars`.
+        """
+        text = checked(text, self.settings.max_chars)
+        cut = self.tokenizer(
+            text,
+            truncation=True,
+            max_length=self.max_tokens,
+            stride=self.overlap,
+            return_overflowing_tokens=True,
+        )
+        names = [name for name in self.tokenizer.model_input_names if name in cut]
+        for number in range(len(cut["input_ids"])):
+            yield {name: np.asarray(cut[name][number], dtype=np.int32) for name in names}
+
+    def first(self, text: Any) -> Window:
+        """The first window of a text; raises as `windows` does."""
+        text = checked(text, self.settings.max_chars)
+        cut = self.tokenizer(text, truncation=True, max_length=self.max_tokens)
+        return {name: np.asarray(cut[name], dtype=np.int32) for name in self.tokenizer.model_input_names if name in cut}
+
+    def padded(self, windows: Sequence[Window]) -> dict[str, torch.Tensor]:
+        """Windows as tensors of rows × tokens, filled up on the right to the longest."""
+        longest = max(map(size, windows))
+        batch = {}
+        for name in windows[0]:
+            rows = np.full((len(windows), longest), self._padding.get(name, 0), dtype=np.int64)
+            for row, window in zip(rows, windows, strict=True):
+                row[: len(window[name])] = window[name]
+            batch[name] = torch.from_numpy(rows)
+        return batch
+
+
+def size(window: Window) -> int:
+    """How many tokens a window has."""
+    return len(window["input_ids"])
+
+
+def checked(text: Any, max_chars: int) -> str:
+    """A text that a tokenizer takes: what no encoding has (a lone surrogate) becomes U+FFFD.
+
+    Raises InputError for what is no text, is empty, or longer than `max_chars`.
+    """
+    if text is None:
+        raise InputError("the text is null")
+    if not isinstance(text, str):
+        raise InputError(f"this is no text, but {type(text).__name__}")
+    if len(text) > max_chars:
+        raise InputError(f"the text has {len(text):,} characters, more than the {max_chars:,} of max_chars")
+    if not text.strip():
+        raise InputError("the text is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder, which has a token to pad with.
+
+    Raises ArtifactError where there is none that works without code of its own.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # each tokenizer has its own ways to fail
+        raise ArtifactError(f"{folder} has no tokenizer that can be used: {error}") from error
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise ArtifactError(f"the tokenizer in {folder} has no token to pad with: set pad_token in its files")
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = tokenizer.truncation_side = "right"
+    return tokenizer
+
+
+def window_tokens(tokenizer: Any, config: Any) -> int:
+    """The most tokens that a network takes at once, the special ones included."""
+    known = [MOST_TOKENS]
+    if tokenizer.model_max_length < 1_000_000:  # transformers' word for "not said" is 1e30
+        known.append(int(tokenizer.model_max_length))
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions:
+        known.append(positions - (config.pad_token_id + 1 if config.model_type in _AFTER_PADDING else 0))
+    return min(known)

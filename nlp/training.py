@@ -1,0 +1,146 @@
+"""Fine-tuning a sequence classifier on texts: the task that the training loop runs. Knows torch, no Spark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from brightspark.core.classification_task import Truth, classifying
+from brightspark.core.depth import by_depth
+from brightspark.core.task import Batch, Record, Task
+from brightspark.nlp.network import load_config, quiet
+from brightspark.nlp.settings import WindowSettings
+from brightspark.nlp.start import PREFIX
+from brightspark.nlp.tokens import Tokens, Window
+
+_DROPOUTS = (  # what the families of transformers call it
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "classifier_dropout",
+    "seq_classif_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop",
+)  # fmt: skip
+
+Example = tuple[Window, torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the task of a training is made of; as JSON, the run's facts."""
+
+    network: str
+    """A folder with a sequence classifier as transformers has it, with an output for each label."""
+    labels: Sequence[str]
+    multi_label: bool
+    trained_blocks: int | None
+    training_tokens: int
+    max_chars: int
+    dropout: float | None
+    label_smoothing: float
+    class_weights: Sequence[float] | None
+    balanced_sampling: bool
+
+
+def build(raw: Mapping[str, Any]) -> Task:
+    """The task of a training, from its `Facts` as JSON."""
+    facts = Facts(**raw)
+    folder = Path(facts.network)
+    network = _network(folder, facts.dropout)
+    windows = WindowSettings(max_tokens=facts.training_tokens, overlap=0, max_chars=facts.max_chars)
+    tokens = Tokens(folder, network.config, windows)
+    return Task(
+        module=Logits(network),
+        columns=("text", "label"),
+        example=Examples(tokens, Truth(facts.labels, multi_label=facts.multi_label)),
+        collate=Collate(tokens),
+        **by_depth(depths(network), facts.trained_blocks),
+        **classifying(
+            classes=len(facts.labels),
+            multi_label=facts.multi_label,
+            label_smoothing=facts.label_smoothing,
+            class_weights=facts.class_weights,
+            balanced_sampling=facts.balanced_sampling,
+        ),
+    )
+
+
+class Logits(torch.nn.Module):
+    """A network of transformers as a function from a batch to its outputs."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Rows × labels."""
+        logits: torch.Tensor = self.network(**batch).logits
+        return logits
+
+
+class Examples:
+    """A staged record as its first tokens, and its labels."""
+
+    def __init__(self, tokens: Tokens, truth: Truth) -> None:
+        self.tokens, self.truth = tokens, truth
+
+    def __call__(self, record: Record, training: bool) -> Example:
+        """What a Task asks for as `example`."""
+        return self.tokens.first(record["text"]), self.truth(record["label"])
+
+
+class Collate:
+    """Examples as a batch, filled up to the longest of them."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+
+    def __call__(self, examples: Sequence[Example]) -> Batch:
+        """What a Task asks for as `collate`."""
+        windows, truth = zip(*examples, strict=True)
+        return self.tokens.padded(windows), torch.stack(truth)
+
+
+def depths(network: Any) -> dict[str, int]:
+    """Each parameter's depth by the network's layers, under its name in `Logits`; the head is the deepest.
+
+    What stands before the layers (embeddings) has 0, what stands behind them within the encoder (a pooler, a last
+    norm) the last layer's.
+    """
+    base = f"{network.base_model_prefix}."
+    numbers = {name: _layer(name) for name, _ in network.named_parameters() if name.startswith(base)}
+    last = max((number for number in numbers.values() if number is not None), default=0)
+    found = {}
+    for name, _ in network.named_parameters():
+        if name not in numbers:
+            found[name] = last + 1
+        elif (number := numbers[name]) is not None:
+            found[name] = number
+        else:
+            found[name] = 0 if "embed" in name or "wte" in name or "wpe" in name else last
+    return {f"{PREFIX}{name}": depth for name, depth in found.items()}
+
+
+def _layer(name: str) -> int | None:
+    """The number of the layer, from 1, that a parameter belongs to."""
+    found = re.search(r"\.(?:layers?|h|block|blocks|albert_layer_groups)\.(\d+)\.", name)
+    return None if found is None else int(found.group(1)) + 1
+
+
+def _network(folder: Path, dropout: float | None) -> Any:
+    config = load_config(folder)
+    if dropout is not None:
+        for name in _DROPOUTS:
+            if hasattr(config, name):
+                setattr(config, name, dropout)
+    with quiet():
+        return transformers.AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
