@@ -116,6 +116,8 @@ class Card:
     """The record's name, such as its file's."""
     picture: bytes | Path | None = None
     """As in `Picture`; None where there is none to show."""
+    text: str = ""
+    """A record that is a text: shown whole, in the place of a picture and of the title."""
     answers: Sequence[tuple[str, float]] = ()
     """Label and probability (0 to 1), best first."""
     truth: str | None = None

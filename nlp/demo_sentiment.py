@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ TRAINING, TEST = 4_000, 2_000  # tweets of the short version; the long one takes
 EPOCHS, FULL_EPOCHS = 1, 3
 SETTINGS: dict[str, Any] = {"training_tokens": 64, "snapshot_minutes": None, "validation_share": 0.1}
 SHOWN = 6  # tweets of a kind
+SAID_EVERY = 10  # seconds
 TERMS = 1 << 16  # buckets of the baseline's words
 
 
@@ -82,6 +84,7 @@ def _run(train: DataFrame, test: DataFrame, checkpoint: Path, say: Callable[[str
     say(f"sentiment: fine-tuning MiniLM, {epochs} epoch{'s' if epochs > 1 else ''}")
     with tempfile.TemporaryDirectory(prefix="brightspark-demo-") as folder:
         classifier = TextClassifier(str(checkpoint), epochs=epochs, run_folder=folder, **SETTINGS)
+        classifier.watch = _say_progress(say)
         started = time.perf_counter()
         model: TextClassifierModel = classifier.fit(train)
         seconds["fit: stage, train, measure, calibrate"] = time.perf_counter() - started
@@ -107,6 +110,21 @@ def _run(train: DataFrame, test: DataFrame, checkpoint: Path, say: Callable[[str
         training=training,
         seconds={name: round(value, 1) for name, value in seconds.items()},
     )
+
+
+def _say_progress(say: Callable[[str], None]) -> Callable[[Any], None]:
+    """Tells each epoch, and the steps in between now and then."""
+    told = time.monotonic()
+
+    def watch(line: Any) -> None:
+        nonlocal told
+        if line["kind"] == "epoch":
+            say(f"sentiment: epoch {line['epoch'] + 1}, accuracy {line['accuracy']:.3f} on the validation rows")
+        elif line["kind"] == "step" and time.monotonic() - told > SAID_EVERY:
+            told = time.monotonic()
+            say(f"sentiment: step {line['step']:,} of {line['steps']:,}, loss {line['loss']:.2f}")
+
+    return watch
 
 
 def _with_baseline(train: DataFrame, answered: DataFrame, labels: Sequence[str]) -> DataFrame:
@@ -187,7 +205,7 @@ def _mistakes(run: Run) -> Gallery:
 
 def _card(row: Any, labels: Sequence[str]) -> Card:
     answers = sorted(zip(labels, row["probability"], strict=True), key=lambda answer: -answer[1])
-    return Card(title=row["text"], answers=answers, truth=row["label"])
+    return Card(title="tweet", text=html.unescape(row["text"]), answers=answers, truth=row["label"])
 
 
 def _comparison(run: Run) -> list[Block]:

