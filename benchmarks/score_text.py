@@ -1,10 +1,11 @@
 """Texts a second of brightspark and its peers: `python benchmarks/score_text.py [--texts N] [--rounds N]`.
 
-Half tweets, half newsgroup posts, cut at 256 tokens, classified by MiniLM with a head of random weights; the same
-Parquet files for all, answers dropped, start and loading left out. Every contender once a round, in a fresh process.
+Half tweets, half newsgroup posts, cut at the 512 tokens that the model takes, classified by MiniLM with a random head;
+the same Parquet files for all, answers dropped, start and loading left out. Every contender once a round, in
+a fresh process.
 
     brightspark     TextClassifierModel.transform into a no-op write
-    predict_batch   Spark's predict_batch_udf over texts padded to 256 tokens
+    predict_batch   Spark's predict_batch_udf over texts padded to 512 tokens
     pipeline        transformers' pipeline, batches of 32 in file order, a process for each core, no Spark
     raw             sorted by length, batches of 2,048 tokens, a process for each core, no Spark
 """

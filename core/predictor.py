@@ -75,6 +75,11 @@ class Predictor:
     batch_cost: int = 32
     """The most that a batch may cost; a single piece may cost more."""
 
+    window_batches: int = 8
+    """Pieces are sorted by size within so many batches: the more, the less padding, and the longer until an answer.
+    One batch where all sizes are equal. `Limits.waiting_bytes` bounds it too.
+    """
+
     module: torch.nn.Module | None = None
     """The network, if there is one: the engine puts it into eval mode."""
 
@@ -86,7 +91,6 @@ class Limits:
     device: str = "cpu"
     precision: str = "auto"  # see brightspark.core.precision
     split_threads: int = 1
-    window_batches: int = 8  # pieces are sorted by size within so many batches; 1 batch where all sizes are equal
     waiting_bytes: int = 256 << 20  # decoded pieces in one window
     decoding_bytes: int = 512 << 20  # what `split` decodes at the same time, over all threads
 

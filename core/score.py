@@ -184,7 +184,7 @@ class Scorer:
             window.append(item)
             held += item.bytes
             cost += item.size
-            full = self.batch_cost * (1 if equal else self.limits.window_batches)
+            full = self.batch_cost * (1 if equal else self.predictor.window_batches)
             if cost >= full or held >= self.limits.waiting_bytes:
                 yield from self._cut(window)
                 window, held, cost = [], 0, 0

@@ -17,6 +17,9 @@ from brightspark.nlp.network import load_classifier, load_encoder, read_labels
 from brightspark.nlp.settings import EmbedderSettings, ModelSettings, TextSettings
 from brightspark.nlp.tokens import Tokens, Window, size
 
+# Tokens are small: many of them may wait, and the more do, the less of a batch is padding (2 % instead of 11).
+WINDOW_BATCHES = 64
+
 Row = np.ndarray[Any, Any]
 
 
@@ -115,5 +118,6 @@ def _predictor(
         join=join,
         size=size,
         batch_cost=settings.batch_size,
+        window_batches=WINDOW_BATCHES,
         module=network,
     )

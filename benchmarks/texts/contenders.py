@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd  # pandas_udf looks its annotations up in the module
+
 from texts import data
 
 CORES = len(os.sched_getaffinity(0))
@@ -25,7 +27,7 @@ def brightspark(folder: str, model: str, bfloat16: bool) -> dict[str, Any]:
         model, max_tokens=data.MAX_TOKENS, pooling="first", precision="bfloat16" if bfloat16 else "float32"
     )
     frame = spark.read.parquet(folder)
-    classifier.transform(frame.repartition(CORES).limit(WARM_UP * CORES)).write.format("noop").mode("overwrite").save()
+    classifier.transform(_warm_up(frame)).write.format("noop").mode("overwrite").save()
     started = time.perf_counter()
     scored, observation = classifier.measure(frame)
     scored.write.format("noop").mode("overwrite").save()
@@ -35,10 +37,14 @@ def brightspark(folder: str, model: str, bfloat16: bool) -> dict[str, Any]:
     return {"rate": found["records"] / seconds, "padding": 1 - found["cost"] / found["padded_cost"], "stats": found}
 
 
+def _warm_up(frame: Any) -> Any:
+    """Some texts for every worker."""
+    return frame.filter(frame["id"] < WARM_UP * CORES).repartition(CORES, "id")
+
+
 def predict_batch(folder: str, model: str, bfloat16: bool) -> dict[str, Any]:
     """Spark's predict_batch_udf: tokens of fixed length in one UDF, the network in another."""
     import numpy as np
-    import pandas as pd
     from pyspark.ml.functions import predict_batch_udf
     from pyspark.sql.functions import pandas_udf
     from pyspark.sql.types import ArrayType, FloatType
@@ -78,7 +84,7 @@ def predict_batch(folder: str, model: str, bfloat16: bool) -> dict[str, Any]:
     def score(some: Any) -> None:
         some.select("id", classify(tokens("text")).alias("p")).write.format("noop").mode("overwrite").save()
 
-    score(frame.repartition(CORES).limit(WARM_UP * CORES))
+    score(_warm_up(frame))
     count = frame.count()
     started = time.perf_counter()
     score(frame)

@@ -9,7 +9,7 @@ from pathlib import Path
 import images
 
 SEED = 0
-MAX_TOKENS = 256
+MAX_TOKENS = 512
 FILES = 8  # of the table: Spark reads each as a partition or two
 LABELS = ("negative", "neutral", "positive")
 
@@ -23,9 +23,7 @@ def texts(count: int) -> list[str]:
     posts = [row for part in ("train", "test") for row in _column(groups / f"{part}.csv")]
     tweets = _column(samples.tweets())
     chance = random.Random(SEED)
-    some = chance.sample(tweets, count // 2) + chance.sample(
-        [post for post in posts if post.strip()], count - count // 2
-    )
+    some = chance.sample(tweets, count // 2) + chance.sample(posts, count - count // 2)
     chance.shuffle(some)
     return some
 

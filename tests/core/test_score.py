@@ -80,6 +80,17 @@ def test_batches_are_bounded_by_the_largest_piece_times_their_number() -> None:
     assert scorer.stats.padded_cost == sum(max(batch) * len(batch) for batch in seen)
 
 
+def test_a_longer_window_pads_less() -> None:
+    chance = random.Random(0)
+    batches = [[[chance.randint(1, 16)] for _ in range(50)] for _ in range(20)]
+    shares = []
+    for window in (1, 8, 64):
+        _, scorer = run(dataclasses.replace(LENGTHS, window_batches=window), batches)
+        shares.append(1 - scorer.stats.cost / scorer.stats.padded_cost)
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 2 * shares[2]
+
+
 def test_one_bad_record_of_a_batch_fails_alone() -> None:
     calls: list[int] = []
 

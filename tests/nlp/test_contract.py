@@ -43,7 +43,7 @@ class TestTextClassifier(SolutionContract):
         said = [(text(label, seed), label) for label in ("glad", "grim") for seed in range(40)]
         rows = bench.spark.createDataFrame(said, "text string, label string")
         estimator = TextClassifier(
-            str(save_encoder(tmp_path / "encoder")), epochs=4, batch_size=8, validation_share=0.2, loader_workers=0,
+            str(save_encoder(tmp_path / "encoder")), epochs=8, batch_size=8, validation_share=0.2, loader_workers=0,
             run_folder=str(tmp_path / "runs"), precision="float32",
         )  # fmt: skip
         rates = [1e-9, 3e-3]

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow, pytest.mark.timeout(600)]
 
-SMALL: dict[str, Any] = {
-    "epochs": 6, "batch_size": 16, "learning_rate": 3e-3, "validation_share": 0.25, "loader_workers": 0,
-    "precision": "float32",
-}  # fmt: skip
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Settings of a training of seconds; Connect wants a folder that its server sees too."""
+    return {
+        "epochs": 6, "batch_size": 16, "learning_rate": 3e-3, "validation_share": 0.25, "loader_workers": 0,
+        "precision": "float32", "run_folder": str(tmp_path_factory.mktemp("runs")),
+    }  # fmt: skip
 
 
 def table(spark: SparkSession, each: int, *, first: int = 0) -> DataFrame:
@@ -31,8 +35,8 @@ def table(spark: SparkSession, each: int, *, first: int = 0) -> DataFrame:
 
 
 @pytest.fixture(scope="module")
-def model(spark: SparkSession, encoder: Path) -> TextClassifierModel:
-    return TextClassifier(str(encoder), **SMALL).fit(table(spark, 120))
+def model(spark: SparkSession, encoder: Path, small: dict[str, Any]) -> TextClassifierModel:
+    return TextClassifier(str(encoder), **small).fit(table(spark, 120))
 
 
 def test_it_tells_texts_that_it_has_not_seen(spark: SparkSession, model: TextClassifierModel) -> None:
@@ -53,31 +57,35 @@ def test_transformers_opens_the_artifact_and_answers_the_same(
     np.testing.assert_allclose([row["probability"] for row in rows], expected, atol=1e-5)
 
 
-def test_several_labels_a_text(spark: SparkSession, encoder: Path) -> None:
+def test_several_labels_a_text(spark: SparkSession, encoder: Path, small: dict[str, Any]) -> None:
     said = [(f"{text(first, seed)} {text(second, seed)}", sorted({first, second} - {""}))
             for seed in range(60) for first in ("glad", "") for second in ("grim", "")]  # fmt: skip
     rows = spark.createDataFrame(said, "text string, label array<string>")
-    model = TextClassifier(str(encoder), **{**SMALL, "epochs": 10}).fit(rows)
+    model = TextClassifier(str(encoder), **{**small, "epochs": 10}).fit(rows)
     assert model.settings.multi_label
     assert model.artifact.metrics["mean_average_precision"] > 0.9
     answered = {row["text"]: row["prediction"] for row in model.transform(rows).collect()}
     assert np.mean([answered[one] == labels for one, labels in said]) > 0.8
 
 
-def test_null_and_empty_texts_are_counted_and_too_many_of_them_stop_it(spark: SparkSession, encoder: Path) -> None:
+def test_null_and_empty_texts_are_counted_and_too_many_of_them_stop_it(
+    spark: SparkSession, encoder: Path, small: dict[str, Any]
+) -> None:
     rows = table(spark, 60)
     empty = spark.createDataFrame([(None, "glad"), (" ", "grim")], "text string, label string")
-    few = TextClassifier(str(encoder), **{**SMALL, "epochs": 1, "max_error_rate": 0.05}).fit(rows.union(empty))
+    few = TextClassifier(str(encoder), **{**small, "epochs": 1, "max_error_rate": 0.05}).fit(rows.union(empty))
     told = few.artifact
     assert told.training["training_rows"] + told.metrics["validation_rows"] == 120
     with pytest.raises(BudgetError, match="the text is"):
-        TextClassifier(str(encoder), **SMALL).fit(rows.union(empty))
+        TextClassifier(str(encoder), **small).fit(rows.union(empty))
 
 
-def test_the_head_alone_leaves_the_encoder_as_it_is(spark: SparkSession, encoder: Path, tmp_path: Path) -> None:
+def test_the_head_alone_leaves_the_encoder_as_it_is(
+    spark: SparkSession, encoder: Path, small: dict[str, Any], tmp_path: Path
+) -> None:
     from safetensors.torch import load_file
 
-    head = TextClassifier(str(encoder), **{**SMALL, "epochs": 1, "trained_blocks": 0}).fit(table(spark, 40))
+    head = TextClassifier(str(encoder), **{**small, "epochs": 1, "trained_blocks": 0}).fit(table(spark, 40))
     head.save(str(tmp_path / "head"))
     before, after = load_file(encoder / "model.safetensors"), load_file(tmp_path / "head" / "model.safetensors")
     assert all(after[f"bert.{name}"].equal(tensor) for name, tensor in before.items() if "pooler" not in name)
@@ -95,15 +103,20 @@ def test_the_head_alone_leaves_the_encoder_as_it_is(spark: SparkSession, encoder
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_told_before_any_training(
-    spark: SparkSession, encoder: Path, settings: dict[str, Any], error: type[Exception], reason: str
+    spark: SparkSession,
+    encoder: Path,
+    small: dict[str, Any],
+    settings: dict[str, Any],
+    error: type[Exception],
+    reason: str,
 ) -> None:
     with pytest.raises(error, match=reason):
-        TextClassifier(**{"checkpoint": str(encoder), **SMALL, **settings}).fit(table(spark, 4))
+        TextClassifier(**{"checkpoint": str(encoder), **small, **settings}).fit(table(spark, 4))
 
 
-def test_a_single_label_is_nothing_to_tell_apart(spark: SparkSession, encoder: Path) -> None:
+def test_a_single_label_is_nothing_to_tell_apart(spark: SparkSession, encoder: Path, small: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="two labels are needed"):
-        TextClassifier(str(encoder), **SMALL).fit(table(spark, 5).withColumn("label", F.lit("x")))
+        TextClassifier(str(encoder), **small).fit(table(spark, 5).withColumn("label", F.lit("x")))
 
 
 def test_depths_go_from_embeddings_to_head(classifier: Path) -> None:

@@ -1,0 +1,61 @@
+"""`brightspark nlp`, as it is typed: fit, score, evaluate, embed, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.nlp.checkpoints import text
+
+pytestmark = pytest.mark.slow
+
+
+def brightspark(*arguments: Any) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "brightspark", "nlp", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_from_texts_to_a_report(encoder: Path, tmp_path: Path) -> None:
+    said = [{"text": text(label, seed), "label": label} for label in ("glad", "grim") for seed in range(60)]
+    said.append({"text": None, "label": "glad"})
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, said)))
+    fit = ["fit", tmp_path / "texts.jsonl", "--model", encoder, "--out", tmp_path / "model", "--epochs", 4,
+           "--batch-size", 16, "--set", "learning_rate=3e-3", "--set", "loader_workers=0",
+           "--set", "validation_share=0.2"]  # fmt: skip
+    code, out, error = brightspark(*fit, "--json")
+    assert code == 0, error
+    assert json.loads(out.splitlines()[-1])["accuracy"] > 0.8
+    assert not (tmp_path / "model.training").exists()
+    code, out, error = brightspark(
+        "score", tmp_path / "model", tmp_path / "texts.jsonl", "--out", tmp_path / "answers", "--json"
+    )
+    assert code == 0, error
+    told = json.loads(out.splitlines()[-1])
+    assert (told["records"], told["errors"]) == (121, 1)
+    code, out, error = brightspark("evaluate", tmp_path / "answers", "--json")
+    assert code == 0, error
+    assert json.loads(out.splitlines()[-1])["accuracy"] > 0.8
+
+
+def test_vectors_and_wrong_usage(encoder: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    for number in range(3):
+        (tmp_path / "texts" / f"{number}.txt").write_text(text("glad", number))
+    code, out, error = brightspark("embed", encoder, tmp_path / "texts", "--out", tmp_path / "vectors", "--json")
+    assert code == 0, error
+    assert json.loads(out.splitlines()[-1])["records"] == 3
+    code, _, error = brightspark("score", encoder, tmp_path / "texts", "--out", tmp_path / "answers")
+    assert code == 1
+    assert "classifier" in error
+    code, _, error = brightspark(
+        "fit", tmp_path / "texts", "--model", encoder, "--out", tmp_path / "m", "--set", "epoch=1"
+    )
+    assert code == 2
+    assert "did you mean" in error
