@@ -192,7 +192,7 @@ def _interval(report: ClassificationReport) -> str:
 
 def _examples(run: Run) -> Gallery:
     """Some tweets as they come, by the hash of their text."""
-    rows = run.scored.orderBy(F.xxhash64("text", F.lit("shown"))).limit(SHOWN).collect()
+    rows = run.scored.orderBy(F.xxhash64("text", F.lit("examples"))).limit(SHOWN).collect()
     return Gallery([_card(row, run.model.labels) for row in rows], caption="Tweets as they come, right or wrong.")
 
 
