@@ -17,7 +17,7 @@ from brightspark.nlp.network import load_classifier, load_encoder, read_labels
 from brightspark.nlp.settings import EmbedderSettings, ModelSettings, TextSettings
 from brightspark.nlp.tokens import Tokens, Window, size
 
-# Tokens are small: many of them may wait, and the more do, the less of a batch is padding (2 % instead of 11).
+# Tokens are small: many of them may wait, and the more do, the less of a batch is padding (3 % instead of 11).
 WINDOW_BATCHES = 64
 
 Row = np.ndarray[Any, Any]
