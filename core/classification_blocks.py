@@ -41,6 +41,12 @@ def reliability_blocks(before: ClassificationReport, after: ClassificationReport
         return [page.Plot(figure, alt="Reliability curves before and after", caption=caption)]
 
 
+def accuracy_interval(report: ClassificationReport) -> str:
+    """The 95 % interval of the accuracy, in percent."""
+    low, high = report.intervals["accuracy"]
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
 def _error(report: ClassificationReport) -> str:
     return "unknown" if report.calibration_error is None else f"{report.calibration_error:.3f}"
 

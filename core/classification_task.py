@@ -15,36 +15,36 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
+from brightspark.core.classifier_facts import ClassifierFacts
 from brightspark.core.cross_entropy import cross_entropy
+from brightspark.core.depth import by_depth
 from brightspark.core.task import Batch, Loss, Sums
 
 MEASURED_CLASSES = 1000  # with more, an epoch's balanced accuracy is left out
 
 
-def classifying(
-    *,
-    classes: int,
-    multi_label: bool,
-    label_smoothing: float,
-    class_weights: Sequence[float] | None,
-    balanced_sampling: bool,
-) -> dict[str, Any]:
-    """The arguments of a `Task` that are the same for every classifier whose staged rows have a column `label`."""
+def classifying(facts: ClassifierFacts, depth: Mapping[str, int]) -> dict[str, Any]:
+    """The arguments of a `Task` that are the same for every classifier whose staged rows have a column `label`.
+
+    `depth` is each parameter's, by its name. Raises SettingError for more trained blocks than there are.
+    """
+    kind = multi_label_loss if facts.multi_label else loss
     return {
-        "loss": partial(multi_label_loss if multi_label else loss, smoothing=label_smoothing, weights=class_weights),
-        "measure": measure_multi_label if multi_label else partial(measure, classes=classes),
+        "loss": partial(kind, smoothing=facts.label_smoothing, weights=facts.class_weights),
+        "measure": measure_multi_label if facts.multi_label else partial(measure, classes=len(facts.labels)),
         "metrics": metrics,
-        "weigh": balanced_draws if balanced_sampling else None,
+        "weigh": balanced_draws if facts.balanced_sampling else None,
         "weigh_columns": ("label",),
+        **by_depth(depth, facts.trained_blocks),
     }
 
 
 class Truth:
     """A record's `label` as the loss wants it: the label's number, or of several a row of zeros and ones."""
 
-    def __init__(self, labels: Sequence[str], *, multi_label: bool) -> None:
-        self.multi_label = multi_label
-        self.index: Mapping[str, int] = {name: index for index, name in enumerate(labels)}
+    def __init__(self, facts: ClassifierFacts) -> None:
+        self.multi_label = facts.multi_label
+        self.index = {name: index for index, name in enumerate(facts.labels)}
 
     def __call__(self, label: Any) -> torch.Tensor:
         """A name, or of several an array of names, as a tensor."""

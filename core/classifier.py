@@ -13,7 +13,7 @@ from brightspark.core.transform import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, Observation
+    from pyspark.sql import DataFrame
 
 C = TypeVar("C", bound=ClassifierSettings)
 
@@ -36,15 +36,7 @@ class ClassifierModel(ScoringModel[C]):
         outputs[named.error_col] = "error"
         return outputs
 
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        return self._with_vector(super()._transform(dataset))
-
-    def measure(self, df: DataFrame) -> tuple[DataFrame, Observation]:
-        """`transform`, and an observation that holds what it took once the first action is done."""
-        scored, observation = super().measure(df)
-        return self._with_vector(scored), observation
-
-    def _with_vector(self, scored: DataFrame) -> DataFrame:
+    def finished(self, scored: DataFrame) -> DataFrame:
         """`probability` once more, as a Spark ML vector, where the settings name a column for it."""
         vector = self.settings.probability_vector_col
         if not vector:

@@ -1,4 +1,4 @@
-"""What the commands of every classifier do once their options are read: fit, score, evaluate."""
+"""The commands that solutions share: their options, and what fit, score and evaluate do once these are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,12 +17,40 @@ from brightspark.core.errors import SettingError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from brightspark.core.classifier import ClassifierModel
     from brightspark.core.estimator import TrainingEstimator
-
-Reader = Callable[["SparkSession", str], "DataFrame"]
+    from brightspark.core.model import ScoringModel
 
 ERROR_RATE = 0.01  # the share of rows that may fail where --quarantine is given
+
+LabelOption = Annotated[str, typer.Option("--label", help="The column of the label, or of an array of labels.")]
+GroupOption = Annotated[
+    str | None,
+    typer.Option("--group", help="A column of what must not stand on both sides: a patient, a camera, an author."),
+]
+RanksOption = Annotated[int, typer.Option("--ranks", help="Processes that train together, on slots of their own.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE for any other setting of the estimator; may be given again."),
+]
+RunFolderOption = Annotated[
+    str | None,
+    typer.Option("--run-folder", help="Where training lies meanwhile; by default OUT.training, deleted at the end."),
+]
+StartOption = Annotated[
+    str, typer.Option("--model", help="Where to start: a hub's name, a folder, an artifact, samples:NAME.")
+]
+ModelArgument = Annotated[str, typer.Argument(help="An artifact, a folder, a hub's name, or samples:NAME.")]
+TopKOption = Annotated[int, typer.Option("--top-k", help="Add the likeliest labels.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="auto, float32, bfloat16 or float16.")]
+QuarantineOption = Annotated[
+    str | None, typer.Option("--quarantine", help="Write failed rows here, and only good ones to --out.")
+]
+ErrorRateOption = Annotated[
+    float | None,
+    typer.Option("--max-error-rate", help=f"With --quarantine: fail above this share; by default {ERROR_RATE}."),
+]
+
+Reader = Callable[["SparkSession", str], "DataFrame"]
 
 
 def fit(
@@ -75,13 +103,13 @@ def _beside(out: str) -> str:
 
 
 def score(
-    load: Callable[[], ClassifierModel[Any]],
+    load: Callable[[], ScoringModel[Any]],
     *,
     source: str,
     read: Reader,
     out: str,
-    quarantine: str | None,
-    max_error_rate: float | None,
+    quarantine: str | None = None,
+    max_error_rate: float | None = None,
     overwrite: bool,
     as_json: bool,
 ) -> int:
@@ -93,17 +121,17 @@ def score(
         raise typer.BadParameter("--max-error-rate needs --quarantine, where the failed rows go")
     targets = [out, *([quarantine] if quarantine else [])]
     refuse_replacing(source, *targets)
-    classifier = load()
+    model = load()
     spark = start_session(quiet=as_json)
     if not overwrite:
         refuse_existing(spark, *targets)
     found = read(spark, absolute(source))
     if quarantine is None:
-        scored, observation = classifier.measure(found)
+        scored, observation = model.measure(found)
         return write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json)
     with progress(spark, f"scoring into {out}", quiet=as_json):
         done = publish(
-            classifier.transform(found),
+            model.transform(found),
             out,
             quarantine,
             max_error_rate=ERROR_RATE if max_error_rate is None else max_error_rate,

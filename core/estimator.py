@@ -26,8 +26,9 @@ from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 
 from brightspark.core.cache import cache_root
+from brightspark.core.cross_entropy import balanced_weights
 from brightspark.core.errors import BrightsparkError, BudgetError, InputError, SettingError, one_line
-from brightspark.core.fit_settings import FitSettings
+from brightspark.core.fit_settings import ClassifierFitSettings, FitSettings
 from brightspark.core.launch import FREE, alone, train
 from brightspark.core.manifest import Manifest, read_manifest
 from brightspark.core.params import Configured
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+MOST_WEIGHT = 100.0  # of a positive against a negative, with several labels
 TRAINING, VALIDATION, RUN = "training", "validation", "run"
 
 S = TypeVar("S", bound=FitSettings)
@@ -187,6 +189,26 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
                 "that the driver and all workers see"
             )
         return staged
+
+
+def classifier_facts(network: Path, found: Survey, settings: ClassifierFitSettings) -> dict[str, Any]:
+    """`brightspark.core.classifier_facts.ClassifierFacts` as JSON."""
+    return {
+        "network": str(network),
+        "labels": list(found.labels),
+        "multi_label": found.multi_label,
+        "trained_blocks": settings.trained_blocks,
+        "label_smoothing": settings.label_smoothing,
+        "class_weights": _label_weights(found) if settings.balance == "weights" else None,
+        "balanced_sampling": settings.balance == "sampling",
+    }
+
+
+def _label_weights(found: Survey) -> list[float]:
+    """By which rare labels count as much as frequent ones; with several labels, positives as much as negatives."""
+    if not found.multi_label:
+        return balanced_weights(found.counts)
+    return [min(MOST_WEIGHT, max(1.0, (found.rows - count) / count)) for count in found.counts]
 
 
 def _try_task(todo: Run) -> None:

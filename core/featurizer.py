@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
+from brightspark.core.artifact import Artifact
+from brightspark.core.errors import ArtifactError
 from brightspark.core.features import to_vector
 from brightspark.core.featurizer_settings import FEATURES, VectorSettings
 from brightspark.core.model import ScoringModel
 from brightspark.core.transform import quoted, with_columns
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Observation
+    from pyspark.sql import DataFrame
 
 V = TypeVar("V", bound=VectorSettings)
 
@@ -29,14 +32,23 @@ class FeaturizerModel(ScoringModel[V]):
         """The columns named by the settings."""
         return {self.settings.features_col: "answer.features", self.settings.error_col: "error"}
 
-    def _transform(self, dataset: DataFrame) -> DataFrame:
-        return self._as_vector(super()._transform(dataset))
-
-    def measure(self, df: DataFrame) -> tuple[DataFrame, Observation]:
-        """`transform`, and an observation that holds what it took once the first action is done."""
-        scored, observation = super().measure(df)
-        return self._as_vector(scored), observation
-
-    def _as_vector(self, scored: DataFrame) -> DataFrame:
+    def finished(self, scored: DataFrame) -> DataFrame:
+        """The features as a vector."""
         name = self.settings.features_col
         return with_columns(scored, {name: to_vector(quoted(name)).alias(name, metadata=self._metadata())})
+
+
+def of_classifier(
+    artifact: Artifact, *, kind: str, classifier: str, settings: type[VectorSettings], inputs: str
+) -> Artifact:
+    """A featurizer's artifact as it is; that of a classifier of the same inputs with the settings that both have.
+
+    Raises ArtifactError for an artifact of another kind.
+    """
+    if artifact.kind == kind:
+        return artifact
+    if artifact.kind != classifier:
+        raise ArtifactError(f"{artifact.address} is a {artifact.kind!r}: it has no network over {inputs}")
+    shared = {declared.name for declared in fields(settings)}
+    kept = {name: value for name, value in artifact.settings.items() if name in shared}
+    return replace(artifact, kind=kind, labels=(), settings=kept)

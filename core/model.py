@@ -51,6 +51,10 @@ class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):
         """The columns that `transform` adds, and where in the worker's result each stands: `answer.…` or `error`."""
         raise NotImplementedError
 
+    def finished(self, scored: DataFrame) -> DataFrame:
+        """What `transform` and `measure` give of scored rows; a model that adds columns in Spark SQL does it here."""
+        return scored
+
     # What every model does.
 
     @property
@@ -59,7 +63,7 @@ class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):
         return self.artifact.labels
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        return answers(dataset, self._scoring(dataset), self.outputs(), metadata=self._metadata())
+        return self.finished(answers(dataset, self._scoring(dataset), self.outputs(), metadata=self._metadata()))
 
     def measure(self, df: DataFrame) -> tuple[DataFrame, Observation]:
         """`transform`, and an observation that holds what it took once the first action is done.
@@ -71,7 +75,7 @@ class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):
 
         observation = Observation("brightspark")
         scored = answers(df, self._scoring(df), self.outputs(), metadata=self._metadata(), observation=observation)
-        return scored, observation
+        return self.finished(scored), observation
 
     def scorer(self) -> Scorer:
         """The engine over this model in this process, without Spark: for a service, an app or a notebook."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_WEIGHT = 100.0  # of a positive against a negative, with several labels
 MAX_LABELS = 100_000  # more are no labels, but texts or numbers
 MAX_MOVED = 10_000  # groups that are taken back from validation, since some label would have no row to learn from
 _PARTS = 1_000_003  # of the hash: a prime
@@ -97,15 +96,6 @@ def survey(
         moved=moved,
         fingerprint=found.fingerprint,
     )
-
-
-def label_weights(found: Survey) -> list[float]:
-    """By which rare labels count as much as frequent ones; with several labels, positives as much as negatives."""
-    from brightspark.core.cross_entropy import balanced_weights
-
-    if not found.multi_label:
-        return balanced_weights(found.counts)
-    return [min(MOST_WEIGHT, max(1.0, (found.rows - count) / count)) for count in found.counts]
 
 
 def label_names(df: DataFrame, label: str) -> Column:

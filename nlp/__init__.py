@@ -9,8 +9,9 @@ model.transform(read_texts(session(), "s3://bucket/tweets.parquet")).write.parqu
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from brightspark.core.lazy import lazily
 
 if TYPE_CHECKING:
     from brightspark.core.evaluation import evaluate
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from brightspark.nlp.settings import EmbedderSettings, TextSettings
 
 _HOMES = {
-    "EmbedderSettings": ("brightspark.nlp.settings", "EmbedderSettings"),
-    "TextClassifier": ("brightspark.nlp.estimator", "TextClassifier"),
-    "TextClassifierModel": ("brightspark.nlp.model", "TextClassifierModel"),
-    "TextEmbedder": ("brightspark.nlp.embedder", "TextEmbedder"),
-    "TextFitSettings": ("brightspark.nlp.fit_settings", "TextFitSettings"),
-    "TextSettings": ("brightspark.nlp.settings", "TextSettings"),
-    "evaluate": ("brightspark.core.evaluation", "evaluate"),
-    "read_texts": ("brightspark.nlp.read", "read_texts"),
+    "EmbedderSettings": "brightspark.nlp.settings",
+    "TextClassifier": "brightspark.nlp.estimator",
+    "TextClassifierModel": "brightspark.nlp.model",
+    "TextEmbedder": "brightspark.nlp.embedder",
+    "TextFitSettings": "brightspark.nlp.fit_settings",
+    "TextSettings": "brightspark.nlp.settings",
+    "evaluate": "brightspark.core.evaluation",
+    "read_texts": "brightspark.nlp.read",
 }
 
 __all__ = [
@@ -43,10 +44,4 @@ __all__ = [
     "read_texts",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: `import brightspark.nlp` alone loads no torch and no Spark."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    return getattr(importlib.import_module(module), attribute)
+__getattr__ = lazily(__name__, _HOMES)

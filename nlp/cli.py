@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from brightspark.core import commands
-from brightspark.core.cli import FormatOption, JsonOption, OutOption, OverwriteOption, sample_or_path, write_answers
+from brightspark.core.cli import FormatOption, JsonOption, OutOption, OverwriteOption, sample_or_path
 
 app = typer.Typer(
     help="Text classification and sentence vectors, for any Hugging Face checkpoint.", no_args_is_help=True
 )
 
+TextsArgument = Annotated[str, typer.Argument(help="A table of texts, or a folder of text files.")]
 TextOption = Annotated[str, typer.Option("--text", help="The column of the texts.")]
 EncodingOption = Annotated[str, typer.Option("--encoding", help="Of text files, and of texts in binary columns.")]
 
@@ -21,25 +22,18 @@ EncodingOption = Annotated[str, typer.Option("--encoding", help="Of text files, 
 @app.command()
 def fit(
     texts: Annotated[str, typer.Argument(help="A table of texts and labels, or text files in their labels' folders.")],
-    model: Annotated[str, typer.Option(help="Where to start: a hub's name, a folder, an artifact, samples:NAME.")],
+    model: commands.StartOption,
     out: Annotated[str, typer.Option(help="Where the artifact goes: a folder, or a URI.")],
     format: FormatOption = None,
     text: TextOption = "text",
-    label: Annotated[str, typer.Option(help="The column of the label, or of an array of labels.")] = "label",
-    group: Annotated[
-        str | None, typer.Option(help="A column of what must not stand on both sides: an author, a thread.")
-    ] = None,
+    label: commands.LabelOption = "label",
+    group: commands.GroupOption = None,
     encoding: EncodingOption = "utf-8",
     epochs: Annotated[int, typer.Option(help="How often each text is seen.")] = 3,
     batch_size: Annotated[int, typer.Option(help="Texts in a step, over all ranks.")] = 32,
-    ranks: Annotated[int, typer.Option(help="Processes that train together, on slots of their own.")] = 1,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE for any other setting of TextClassifier; may be given again."),
-    ] = None,
-    run_folder: Annotated[
-        str | None, typer.Option(help="Where the training lies meanwhile; by default OUT.training, deleted at the end.")
-    ] = None,
+    ranks: commands.RanksOption = 1,
+    setting: commands.SetOption = None,
+    run_folder: commands.RunFolderOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,20 +55,17 @@ def fit(
 
 @app.command()
 def score(
-    model: Annotated[str, typer.Argument(help="An artifact, a folder, a hub's name, or samples:NAME.")],
-    texts: Annotated[str, typer.Argument(help="A table of texts, or a folder of text files.")],
+    model: commands.ModelArgument,
+    texts: TextsArgument,
     out: OutOption,
     format: FormatOption = None,
     text: TextOption = "text",
     encoding: EncodingOption = "utf-8",
-    top_k: Annotated[int, typer.Option(help="Add the likeliest labels.")] = 0,
+    top_k: commands.TopKOption = 0,
     batch_size: Annotated[int, typer.Option(help="Tokens in a batch, padding included.")] = 2048,
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    quarantine: Annotated[str | None, typer.Option(help="Write failed rows here, and only good ones to --out.")] = None,
-    max_error_rate: Annotated[
-        float | None,
-        typer.Option(help=f"With --quarantine: fail above this share of errors; by default {commands.ERROR_RATE}."),
-    ] = None,
+    precision: commands.PrecisionOption = "auto",
+    quarantine: commands.QuarantineOption = None,
+    max_error_rate: commands.ErrorRateOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,8 +87,8 @@ def score(
 
 @app.command()
 def embed(
-    model: Annotated[str, typer.Argument(help="An artifact, a folder, a hub's name, or samples:NAME.")],
-    texts: Annotated[str, typer.Argument(help="A table of texts, or a folder of text files.")],
+    model: commands.ModelArgument,
+    texts: TextsArgument,
     out: OutOption,
     format: FormatOption = None,
     text: TextOption = "text",
@@ -107,17 +98,16 @@ def embed(
     as_json: JsonOption = False,
 ) -> None:
     """Turn texts into sentence vectors: every row of TEXTS comes back with its features, or an error."""
-    from brightspark.core.cli import start_session
-    from brightspark.core.publish import refuse_replacing
-    from brightspark.core.storage import absolute
     from brightspark.nlp import TextEmbedder, read_texts
 
-    refuse_replacing(texts, out)
-    embedder = TextEmbedder.pretrained(sample_or_path(model), text_col=text, batch_size=batch_size)
-    spark = start_session(quiet=as_json)
-    found = read_texts(spark, absolute(texts), format=format, text_col=text, encoding=encoding)
-    scored, observation = embedder.measure(found)
-    write_answers(scored, observation, out, overwrite=overwrite, as_json=as_json)
+    commands.score(
+        lambda: TextEmbedder.pretrained(sample_or_path(model), text_col=text, batch_size=batch_size),
+        source=texts,
+        read=partial(read_texts, format=format, text_col=text, encoding=encoding),
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
 
 
 @app.command()

@@ -55,16 +55,13 @@ def _loaded(folder: Path, config: Any, checkpoint: Path) -> Any:
     """The network with the checkpoint's weights: as transformers names them now, tied ones once."""
     import transformers
 
+    from brightspark.nlp.network import open_network
+
     name = (config.architectures or ["AutoModel"])[0]
     kind: Any = getattr(transformers, name, None)
     if kind is None:
         raise ArtifactError(f"transformers has no {name}, which config.json names")
-    try:
-        network, found = kind.from_pretrained(
-            folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-    except (RuntimeError, ValueError) as error:
-        raise ArtifactError(f"the weights in {checkpoint} do not fit {name}: {error}") from error
-    if found["missing_keys"]:
-        raise ArtifactError(f"{checkpoint} lacks {sorted(found['missing_keys'])[0]}, which {name} has")
+    network, missing = open_network(kind, folder, f"a {name}", config)
+    if missing:
+        raise ArtifactError(f"{checkpoint} lacks {missing[0]}, which {name} has")
     return network

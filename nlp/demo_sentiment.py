@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from brightspark import samples
-from brightspark.core.classification_blocks import classification_blocks, reliability_blocks
+from brightspark.core.calibration import rescaled
+from brightspark.core.classification_blocks import accuracy_interval, classification_blocks, reliability_blocks
 from brightspark.core.metrics import compare
 from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyFigure, Note, Section, Table
 from brightspark.core.training_blocks import training_blocks
@@ -100,12 +101,12 @@ def _run(train: DataFrame, test: DataFrame, checkpoint: Path, say: Callable[[str
     baseline = evaluate(scored.drop("probability"), prediction="other", labels=model.labels)
     seconds["baseline: fit and answer"] = time.perf_counter() - started
     answered.unpersist()
-    plain = model.copy({model.getParam("temperature"): 1.0})
+    before = rescaled("probability", 1 / model.settings.temperature)
     return Run(
         model=model,
         scored=scored,
         report=report,
-        uncalibrated=evaluate(plain.transform(test)),
+        uncalibrated=evaluate(scored.withColumn("probability", before), labels=model.labels),
         baseline=baseline,
         training=training,
         seconds={name: round(value, 1) for name, value in seconds.items()},
@@ -179,15 +180,10 @@ def _figures(run: Run) -> Figures:
     report = run.report
     return Figures([
         KeyFigure(f"{100 * (report.accuracy or 0):.1f}", "%",
-                  f"of tweets right (95 % interval {_interval(report)})"),
+                  f"of tweets right (95 % interval {accuracy_interval(report)})"),
         KeyFigure(f"{report.macro_f1 or 0:.3f}", "", "macro F1: each label counts the same"),
         KeyFigure(f"{report.calibration_error or 0:.3f}", "", "calibration error: 0 means confidence is what it says"),
     ])  # fmt: skip
-
-
-def _interval(report: ClassificationReport) -> str:
-    low, high = report.intervals["accuracy"]
-    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _examples(run: Run) -> Gallery:
@@ -209,17 +205,19 @@ def _card(row: Any, labels: Sequence[str]) -> Card:
 
 
 def _comparison(run: Run) -> list[Block]:
+    ways = {"MiniLM, fine-tuned": run.report, "TF-IDF and logistic regression": run.baseline}
     rows = [
-        ("MiniLM, fine-tuned", _interval(run.report), run.report.accuracy, run.report.macro_f1),
-        ("TF-IDF and logistic regression", _interval(run.baseline), run.baseline.accuracy, run.baseline.macro_f1),
+        (way, accuracy_interval(report), round(report.accuracy or 0, 3), round(report.macro_f1 or 0, 3))
+        for way, report in ways.items()
     ]
+    columns = ("way", "% right, 95 % interval", "accuracy", "macro F1")
     found = compare(run.scored.drop("probability"), "prediction", "other")
     low, high = found.intervals["accuracy"]
     told = "cannot be told from chance" if low <= 0 <= high else "is no chance"
     return [
-        Table(("way", "% right, 95 % interval", "accuracy", "macro F1"),
-              [(way, interval, round(one or 0, 3), round(two or 0, 3)) for way, interval, one, two in rows],
-              caption="A simpler way on the same split: Spark ML on counted words."),
-        Note(f"On the same tweets the difference of {100 * (found.accuracy_difference or 0):+.1f} points (95 % "
-             f"interval {100 * low:+.1f} to {100 * high:+.1f}) {told}."),
-    ]  # fmt: skip
+        Table(columns, rows, caption="A simpler way on the same split: Spark ML on counted words."),
+        Note(
+            f"On the same tweets the difference of {100 * (found.accuracy_difference or 0):+.1f} points (95 % "
+            f"interval {100 * low:+.1f} to {100 * high:+.1f}) {told}."
+        ),
+    ]

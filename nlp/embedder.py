@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brightspark.core.artifact import Artifact
-from brightspark.core.errors import ArtifactError
-from brightspark.core.featurizer import FeaturizerModel
+from brightspark.core.featurizer import FeaturizerModel, of_classifier
 from brightspark.nlp import model as classifier
 from brightspark.nlp.columns import check_text_column
 from brightspark.nlp.pretrained import describe_checkpoint, find_checkpoint
@@ -47,7 +45,12 @@ class TextEmbedder(FeaturizerModel[EmbedderSettings]):
         Raises ArtifactError where there are no safetensors in it; InputError for a name that nobody knows.
         """
         found = find_checkpoint(name)
-        artifact = _described(found) if isinstance(found, Path) else _of_classifier(found)
+        if isinstance(found, Path):
+            artifact = _described(found)
+        else:
+            artifact = of_classifier(
+                found, kind=KIND, classifier=classifier.KIND, settings=EmbedderSettings, inputs="texts"
+            )
         return cls(artifact, **{**artifact.settings, **settings})
 
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:
@@ -64,14 +67,3 @@ def _described(folder: Path) -> Artifact:
     load_encoder(folder)  # what cannot work is found out here, not by every worker
     load_tokenizer(folder)
     return described
-
-
-def _of_classifier(artifact: Artifact) -> Artifact:
-    """An embedder's artifact as it is; a classifier's with the settings that both have."""
-    if artifact.kind == KIND:
-        return artifact
-    if artifact.kind != classifier.KIND:
-        raise ArtifactError(f"{artifact.address} is a {artifact.kind!r}: it has no encoder of texts")
-    shared = {declared.name for declared in fields(EmbedderSettings)}
-    kept = {name: value for name, value in artifact.settings.items() if name in shared}
-    return replace(artifact, kind=KIND, labels=(), settings=kept)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from brightspark.core.estimator import Fit, TrainingEstimator
+from brightspark.core.estimator import Fit, TrainingEstimator, classifier_facts
 from brightspark.core.run import WEIGHTS
-from brightspark.core.survey import label_names, label_weights
+from brightspark.core.survey import label_names
 from brightspark.core.trained import trained_classifier
 from brightspark.core.transform import quoted
 from brightspark.nlp.columns import check_text_column
@@ -63,16 +63,10 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
         settings, found = self.settings, fit.survey
         write_start(fit.place / START, settings, found.labels, multi_label=found.multi_label)
         return {
-            "network": str(fit.place / START),
-            "labels": list(found.labels),
-            "multi_label": found.multi_label,
-            "trained_blocks": settings.trained_blocks,
+            **classifier_facts(fit.place / START, found, settings),
             "training_tokens": settings.training_tokens,
             "max_chars": settings.max_chars,
             "dropout": settings.dropout,
-            "label_smoothing": settings.label_smoothing,
-            "class_weights": label_weights(found) if settings.balance == "weights" else None,
-            "balanced_sampling": settings.balance == "sampling",
         }
 
     def rows(self, df: DataFrame, fit: Fit) -> DataFrame:

@@ -14,20 +14,45 @@ from transformers.utils import logging as transformers_logging
 from brightspark.core.errors import ArtifactError
 
 
-def load_classifier(folder: Path) -> Any:
-    """The sequence classifier of a folder, in float32; its weights stay mapped from the file.
+def load_classifier(folder: Path, config: Any = None) -> Any:
+    """The sequence classifier of a folder, in float32 and frozen; its weights stay mapped from the file.
 
-    Raises ArtifactError where the folder holds another kind of network, or weights that do not fit.
+    `config` takes the place of the folder's own. Raises ArtifactError where the folder holds another kind of network,
+    or weights that do not fit.
     """
-    return _load(transformers.AutoModelForSequenceClassification, folder, "a text classifier")
+    return _complete(transformers.AutoModelForSequenceClassification, folder, "a text classifier", config)
 
 
 def load_encoder(folder: Path) -> Any:
-    """The encoder of a folder, whatever head it has, in float32; its weights stay mapped from the file.
+    """The encoder of a folder, whatever head it has, in float32 and frozen; its weights stay mapped from the file.
 
     Raises ArtifactError where the weights do not fit.
     """
-    return _load(transformers.AutoModel, folder, "a text encoder")
+    return _complete(transformers.AutoModel, folder, "a text encoder")
+
+
+def open_network(kind: Any, folder: Path, what: str, config: Any = None, **options: Any) -> tuple[Any, list[str]]:
+    """A network by one of transformers' classes, and the names of the weights that the folder lacks, less a pooler's.
+
+    Safetensors only, no code of the folder's own, nothing asked of a hub. Raises ArtifactError where it cannot be.
+    """
+    config = config if config is not None else load_config(folder)
+    try:
+        with quiet():
+            network, found = kind.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **options,
+            )
+    except Exception as error:  # whatever a foreign folder makes transformers raise
+        raise ArtifactError(f"{folder} is not {what} that transformers can load: {error}") from error
+    # An encoder's pooler is not always trained, and no answer of ours depends on it.
+    return network, sorted(name for name in found["missing_keys"] if ".pooler." not in f".{name}")
 
 
 def load_config(folder: Path) -> Any:
@@ -51,22 +76,8 @@ def read_labels(config: Any) -> tuple[str, ...]:
     return labels
 
 
-def _load(kind: Any, folder: Path, what: str) -> Any:
-    load_config(folder)
-    try:
-        with quiet():
-            network, found = kind.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-    except Exception as error:  # whatever a foreign folder makes transformers raise
-        raise ArtifactError(f"{folder} is not {what} that transformers can load: {error}") from error
-    # An encoder's pooler is not always trained, and no answer of ours depends on it.
-    missing = sorted(name for name in found["missing_keys"] if ".pooler." not in f".{name}")
+def _complete(kind: Any, folder: Path, what: str, config: Any = None) -> Any:
+    network, missing = open_network(kind, folder, what, config)
     if missing:
         raise ArtifactError(
             f"{folder} is not {what}: its weights lack {missing[0]}{' and others' if missing[1:] else ''}. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,8 @@ def load(folder: Path, device: str, settings: TextSettings) -> Predictor:
         logits: torch.Tensor = network(**batch).logits
         return logits
 
-    return _predictor(folder, network, device, settings, answer_type(settings), outputs, answer)
+    most = 1 if settings.pooling == "first" else None
+    return _predictor(folder, network, device, settings, answer_type(settings), outputs, answer, most)
 
 
 def load_vectors(folder: Path, device: str, settings: EmbedderSettings) -> Predictor:
@@ -68,7 +70,7 @@ def load_vectors(folder: Path, device: str, settings: EmbedderSettings) -> Predi
 
 def pooled(parts: Sequence[Part], pooling: str) -> Row:
     """What the network says of all windows of a text together."""
-    if pooling == "first" or len(parts) == 1:
+    if len(parts) == 1 or pooling == "first":
         return parts[0].outputs
     rows = np.stack([part.outputs for part in parts])
     if pooling == "max":
@@ -84,19 +86,15 @@ def _predictor(
     answers: pa.StructType,
     outputs: Callable[[dict[str, torch.Tensor]], torch.Tensor],
     answer: Callable[[Sequence[Part]], Answer],
+    most: int | None = None,
 ) -> Predictor:
-    """What every network over texts shares: a record is the windows of its text."""
+    """What every network over texts shares: a record is the windows of its text, or the first `most` of them."""
     tokens = Tokens(folder, network.config, settings)
     if network.config.pad_token_id is None:  # what a decoder finds the last token by
         network.config.pad_token_id = tokens.tokenizer.pad_token_id
-    only_first = getattr(settings, "pooling", "") == "first"
 
     def split(record: Record, work: Work) -> Iterator[Window]:
-        text = record[settings.text_col]
-        if only_first:
-            yield tokens.first(text)
-        else:
-            yield from tokens.windows(text)
+        yield from islice(tokens.windows(record[settings.text_col]), most)
 
     def prepare(windows: Sequence[Window]) -> dict[str, torch.Tensor]:
         return {name: rows.to(device, non_blocking=True) for name, rows in tokens.padded(windows).items()}
@@ -106,16 +104,13 @@ def _predictor(
         lengths = batch["attention_mask"].sum(dim=1).tolist()
         return [Part(row, length) for row, length in zip(rows, lengths, strict=True)]
 
-    def join(record: Record, parts: Sequence[Part]) -> Answer:
-        return answer(parts)
-
     return Predictor(
         columns=(settings.text_col,),
         answer_type=answers,
         split=split,
         prepare=prepare,
         predict=predict,
-        join=join,
+        join=lambda record, parts: answer(parts),
         size=size,
         batch_cost=settings.batch_size,
         window_batches=WINDOW_BATCHES,

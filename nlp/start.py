@@ -18,7 +18,7 @@ from brightspark.core.batches import seed_everything
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.nlp.fit_settings import TextFitSettings
 from brightspark.nlp.model import KIND
-from brightspark.nlp.network import load_config, quiet
+from brightspark.nlp.network import load_config, open_network, quiet
 from brightspark.nlp.pretrained import describe_checkpoint, find_checkpoint
 from brightspark.nlp.tokens import load_tokenizer
 
@@ -79,22 +79,14 @@ def _classifier(source: Path, labels: Sequence[str], *, multi_label: bool) -> An
     config.id2label = dict(enumerate(labels))
     config.label2id = {name: number for number, name in enumerate(labels)}
     config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
-    try:
-        with quiet():
-            network, found = transformers.AutoModelForSequenceClassification.from_pretrained(
-                source,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    except Exception as error:  # whatever a foreign folder makes transformers raise
-        raise ArtifactError(f"{source} has no text classifier that transformers can start: {error}") from error
-    below = [name for name in found["missing_keys"] if name.startswith(f"{network.base_model_prefix}.")]
-    lacking = [name for name in below if ".pooler." not in name]
+    network, missing = open_network(
+        transformers.AutoModelForSequenceClassification,
+        source,
+        "a text classifier, or an encoder,",
+        config,
+        ignore_mismatched_sizes=True,
+    )
+    lacking = [name for name in missing if name.startswith(f"{network.base_model_prefix}.")]
     if lacking:
         raise ArtifactError(f"the weights of {source} lack {lacking[0]}: they are of another network")
     if not same:

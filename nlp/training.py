@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from brightspark.core.classification_task import Truth, classifying
-from brightspark.core.depth import by_depth
+from brightspark.core.classifier_facts import ClassifierFacts
 from brightspark.core.task import Batch, Record, Task
-from brightspark.nlp.network import load_config, quiet
+from brightspark.nlp.network import load_classifier, load_config
 from brightspark.nlp.settings import WindowSettings
 from brightspark.nlp.start import PREFIX
 from brightspark.nlp.tokens import Tokens, Window
@@ -28,20 +27,12 @@ Example = tuple[Window, torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(ClassifierFacts):
     """What the task of a training is made of; as JSON, the run's facts."""
 
-    network: str
-    """A folder with a sequence classifier as transformers has it, with an output for each label."""
-    labels: Sequence[str]
-    multi_label: bool
-    trained_blocks: int | None
     training_tokens: int
     max_chars: int
     dropout: float | None
-    label_smoothing: float
-    class_weights: Sequence[float] | None
-    balanced_sampling: bool
 
 
 def build(raw: Mapping[str, Any]) -> Task:
@@ -54,16 +45,9 @@ def build(raw: Mapping[str, Any]) -> Task:
     return Task(
         module=Logits(network),
         columns=("text", "label"),
-        example=Examples(tokens, Truth(facts.labels, multi_label=facts.multi_label)),
+        example=Examples(tokens, Truth(facts)),
         collate=Collate(tokens),
-        **by_depth(depths(network), facts.trained_blocks),
-        **classifying(
-            classes=len(facts.labels),
-            multi_label=facts.multi_label,
-            label_smoothing=facts.label_smoothing,
-            class_weights=facts.class_weights,
-            balanced_sampling=facts.balanced_sampling,
-        ),
+        **classifying(facts, depths(network)),
     )
 
 
@@ -135,12 +119,4 @@ def _network(folder: Path, dropout: float | None) -> Any:
         for name in _DROPOUTS:
             if hasattr(config, name):
                 setattr(config, name, dropout)
-    with quiet():
-        return transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
+    return load_classifier(folder, config).requires_grad_(True)

@@ -97,3 +97,14 @@ class connect_server:  # noqa: N801 - a context manager
         self.server.terminate()
         self.server.wait(30)
         self.log.close()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks as small as these are slower on two threads, and much slower where the machine has other work."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

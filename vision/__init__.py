@@ -9,8 +9,9 @@ model.transform(read_images(session(), "s3://bucket/photographs")).write.parquet
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from brightspark.core.lazy import lazily
 
 if TYPE_CHECKING:
     from brightspark.core.evaluation import evaluate
@@ -25,17 +26,17 @@ if TYPE_CHECKING:
     from brightspark.vision.settings import FeaturizerSettings, ImageSettings
 
 _HOMES = {
-    "FeaturizerSettings": ("brightspark.vision.settings", "FeaturizerSettings"),
-    "ImageClassifier": ("brightspark.vision.estimator", "ImageClassifier"),
-    "ImageClassifierModel": ("brightspark.vision.model", "ImageClassifierModel"),
-    "ImageFeaturizer": ("brightspark.vision.featurizer", "ImageFeaturizer"),
-    "ImageFitSettings": ("brightspark.vision.fit_settings", "ImageFitSettings"),
-    "ImageSettings": ("brightspark.vision.settings", "ImageSettings"),
-    "evaluate": ("brightspark.core.evaluation", "evaluate"),
-    "explain": ("brightspark.vision.explanation", "explain"),
-    "read_dicom": ("brightspark.vision.dicom_files", "read_dicom"),
-    "read_images": ("brightspark.vision.read", "read_images"),
-    "read_video": ("brightspark.vision.moments", "read_video"),
+    "FeaturizerSettings": "brightspark.vision.settings",
+    "ImageClassifier": "brightspark.vision.estimator",
+    "ImageClassifierModel": "brightspark.vision.model",
+    "ImageFeaturizer": "brightspark.vision.featurizer",
+    "ImageFitSettings": "brightspark.vision.fit_settings",
+    "ImageSettings": "brightspark.vision.settings",
+    "evaluate": "brightspark.core.evaluation",
+    "explain": "brightspark.vision.explanation",
+    "read_dicom": "brightspark.vision.dicom_files",
+    "read_images": "brightspark.vision.read",
+    "read_video": "brightspark.vision.moments",
 }
 
 __all__ = [
@@ -52,10 +53,4 @@ __all__ = [
     "read_video",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: `import brightspark.vision` alone loads no torch and no Spark."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    return getattr(importlib.import_module(module), attribute)
+__getattr__ = lazily(__name__, _HOMES)

@@ -8,15 +8,7 @@ from typing import Annotated
 import typer
 
 from brightspark.core import commands
-from brightspark.core.cli import (
-    FormatOption,
-    JsonOption,
-    OutOption,
-    OverwriteOption,
-    sample_or_path,
-    start_session,
-    write_answers,
-)
+from brightspark.core.cli import FormatOption, JsonOption, OutOption, OverwriteOption, sample_or_path
 
 app = typer.Typer(help="Image classification, for any timm model.", no_args_is_help=True)
 
@@ -24,25 +16,16 @@ app = typer.Typer(help="Image classification, for any timm model.", no_args_is_h
 @app.command()
 def fit(
     images: Annotated[str, typer.Argument(help="A folder of images in their labels' folders, or a table with labels.")],
-    model: Annotated[
-        str, typer.Option(help="Where to start: a timm or hub name, a folder, an artifact, samples:NAME.")
-    ],
+    model: commands.StartOption,
     out: Annotated[str, typer.Option(help="Where the artifact goes: a folder, or a URI.")],
     format: FormatOption = None,
-    label: Annotated[str, typer.Option(help="The column of the label, or of an array of labels.")] = "label",
-    group: Annotated[
-        str | None, typer.Option(help="A column of what must not stand on both sides: a patient, a camera.")
-    ] = None,
+    label: commands.LabelOption = "label",
+    group: commands.GroupOption = None,
     epochs: Annotated[int, typer.Option(help="How often each image is seen.")] = 10,
     batch_size: Annotated[int, typer.Option(help="Images in a step, over all ranks.")] = 64,
-    ranks: Annotated[int, typer.Option(help="Processes that train together, on slots of their own.")] = 1,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE for any other setting of ImageClassifier; may be given again."),
-    ] = None,
-    run_folder: Annotated[
-        str | None, typer.Option(help="Where the training lies meanwhile; by default OUT.training, deleted at the end.")
-    ] = None,
+    ranks: commands.RanksOption = 1,
+    setting: commands.SetOption = None,
+    run_folder: commands.RunFolderOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,18 +47,15 @@ def fit(
 
 @app.command()
 def score(
-    model: Annotated[str, typer.Argument(help="An artifact, a folder, a timm or hub name, or samples:NAME.")],
+    model: commands.ModelArgument,
     images: Annotated[str, typer.Argument(help="A folder of images, or a table of paths or bytes.")],
     out: OutOption,
     format: FormatOption = None,
-    top_k: Annotated[int, typer.Option(help="Add the likeliest labels.")] = 0,
+    top_k: commands.TopKOption = 0,
     batch_size: Annotated[int, typer.Option(help="Images in a batch.")] = 32,
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
-    quarantine: Annotated[str | None, typer.Option(help="Write failed rows here, and only good ones to --out.")] = None,
-    max_error_rate: Annotated[
-        float | None,
-        typer.Option(help=f"With --quarantine: fail above this share of errors; by default {commands.ERROR_RATE}."),
-    ] = None,
+    precision: commands.PrecisionOption = "auto",
+    quarantine: commands.QuarantineOption = None,
+    max_error_rate: commands.ErrorRateOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -108,7 +88,7 @@ def _hint(rows: int, images: str) -> None:
 
 @app.command()
 def explain(
-    model: Annotated[str, typer.Argument(help="An artifact, a folder, a timm or hub name, or samples:NAME.")],
+    model: commands.ModelArgument,
     images: Annotated[str, typer.Argument(help="A folder of images, or a table of paths or bytes.")],
     out: OutOption,
     format: FormatOption = None,
@@ -121,19 +101,17 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Show what speaks for a label: every row of INPUT comes back with a heat map (PNG), or an error."""
-    from brightspark.core.publish import refuse_existing, refuse_replacing
-    from brightspark.core.storage import absolute
     from brightspark.vision import ImageClassifierModel, read_images
     from brightspark.vision.explanation import ImageExplainer
 
-    refuse_replacing(images, out)
-    classifier = ImageClassifierModel.pretrained(sample_or_path(model), batch_size=batch_size)
-    explainer = ImageExplainer.of(classifier, label_col=label, overlay=overlay)
-    spark = start_session(quiet=as_json)
-    if not overwrite:
-        refuse_existing(spark, out)
-    explained, observation = explainer.measure(read_images(spark, absolute(images), format=format))
-    _hint(write_answers(explained, observation, out, overwrite=overwrite, as_json=as_json), images)
+    def load() -> ImageExplainer:
+        classifier = ImageClassifierModel.pretrained(sample_or_path(model), batch_size=batch_size)
+        return ImageExplainer.of(classifier, label_col=label, overlay=overlay)
+
+    rows = commands.score(
+        load, source=images, read=partial(read_images, format=format), out=out, overwrite=overwrite, as_json=as_json
+    )
+    _hint(rows, images)
 
 
 @app.command()

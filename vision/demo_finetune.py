@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brightspark.core.calibration import rescaled
 from brightspark.core.classification_blocks import reliability_blocks
 from brightspark.core.metrics import compare
 from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyFigure, Note, Table
@@ -87,12 +88,12 @@ def _say_epochs(say: Callable[[str], None]) -> Callable[[Any], None]:
 def _measured(model: ImageClassifierModel, test: DataFrame, training: Sequence[Block], seconds: float) -> Tuned:
     columns = ("path", "source", "label", "prediction", "probability", "error")
     scored = model.transform(test).select(*columns).persist()
-    plain = model.copy({model.getParam("temperature"): 1.0})
+    before = rescaled("probability", 1 / model.settings.temperature)
     return Tuned(
         model=model,
         scored=scored,
         report=evaluate(scored),
-        uncalibrated=evaluate(plain.transform(test)),
+        uncalibrated=evaluate(scored.withColumn("probability", before), labels=model.labels),
         training=training,
         accuracies=(),
         seconds=seconds,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brightspark import samples
-from brightspark.core.classification_blocks import classification_blocks
+from brightspark.core.classification_blocks import accuracy_interval, classification_blocks
 from brightspark.core.metrics import compare
 from brightspark.core.report import Block, Card, Figures, Gallery, KeyFigure, Note, Section, Table
 from brightspark.vision import demo_plain, evaluate
@@ -81,7 +81,9 @@ def _figures(run: Run) -> Figures:
     return Figures(
         [
             KeyFigure(
-                f"{100 * (report.accuracy or 0):.1f}", "%", f"of pairs right (95 % interval {_interval(report)})"
+                f"{100 * (report.accuracy or 0):.1f}",
+                "%",
+                f"of pairs right (95 % interval {accuracy_interval(report)})",
             ),
             KeyFigure(f"{report.auroc:.3f}", "", "area under the ROC curve: 1 is perfect, 0.5 is guessing"),
             KeyFigure(f"{report.calibration_error:.3f}", "", "calibration error: 0 means confidence is what it says"),
@@ -92,11 +94,6 @@ def _figures(run: Run) -> Figures:
             ),
         ]
     )
-
-
-def _interval(report: ClassificationReport) -> str:
-    low, high = report.intervals["accuracy"]
-    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _examples(run: Run) -> Gallery:
@@ -153,7 +150,7 @@ def _comparison(spark: SparkSession, run: Run) -> list[Block]:
 
 def _row(way: str, report: ClassificationReport) -> tuple[object, ...]:
     numbers = (report.accuracy, report.auroc, report.calibration_error)
-    return (way, _interval(report), *(None if number is None else round(number, 3) for number in numbers))
+    return (way, accuracy_interval(report), *(None if number is None else round(number, 3) for number in numbers))
 
 
 def _difference(both: DataFrame) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from brightspark.core.estimator import Fit, TrainingEstimator
-from brightspark.core.survey import label_names, label_weights
+from brightspark.core.estimator import Fit, TrainingEstimator, classifier_facts
+from brightspark.core.survey import label_names
 from brightspark.core.transform import answers, quoted
 from brightspark.core.worker import Scoring
 from brightspark.vision.columns import input_columns
@@ -65,16 +65,10 @@ class ImageClassifier(TrainingEstimator[ImageFitSettings]):
         settings, found = self.settings, fit.survey
         write_start(fit.place / START, settings, found.labels)
         return {
-            "network": str(fit.place / START),
-            "labels": list(found.labels),
-            "multi_label": found.multi_label,
-            "trained_blocks": settings.trained_blocks,
+            **classifier_facts(fit.place / START, found, settings),
             "augmentation": settings.augmentation,
             "mixup": settings.mixup,
             "cutmix": settings.cutmix,
-            "label_smoothing": settings.label_smoothing,
-            "class_weights": label_weights(found) if settings.balance == "weights" else None,
-            "balanced_sampling": settings.balance == "sampling",
             "rates": {"drop_rate": settings.drop_rate, **rates(settings.model_args)},
             "max_pixels": settings.max_pixels,
         }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brightspark.core.artifact import Artifact
-from brightspark.core.errors import ArtifactError
-from brightspark.core.featurizer import FeaturizerModel
+from brightspark.core.featurizer import FeaturizerModel, of_classifier
 from brightspark.vision import model as classifier
 from brightspark.vision.columns import input_columns
 from brightspark.vision.pretrained import describe_weights, find_weights
@@ -48,7 +46,12 @@ class ImageFeaturizer(FeaturizerModel[FeaturizerSettings]):
         for a name that nobody knows.
         """
         found = find_weights(name)
-        artifact = timm_artifact(found) if isinstance(found, Path) else _of_classifier(found)
+        if isinstance(found, Path):
+            artifact = timm_artifact(found)
+        else:
+            artifact = of_classifier(
+                found, kind=KIND, classifier=classifier.KIND, settings=FeaturizerSettings, inputs="images"
+            )
         return cls(artifact, **{**artifact.settings, **settings})
 
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:
@@ -69,14 +72,3 @@ def timm_artifact(folder: Path) -> Artifact:
     Preprocessing.of(network, "cpu")  # what cannot work is found out here, not by every worker
     check_pooled(network)
     return artifact
-
-
-def _of_classifier(artifact: Artifact) -> Artifact:
-    """A featurizer's artifact as it is; a classifier's with the settings that both have."""
-    if artifact.kind == KIND:
-        return artifact
-    if artifact.kind != classifier.KIND:
-        raise ArtifactError(f"{artifact.address} is a {artifact.kind!r}: it has no network over images")
-    shared = {declared.name for declared in fields(FeaturizerSettings)}
-    kept = {name: value for name, value in artifact.settings.items() if name in shared}
-    return replace(artifact, kind=KIND, labels=(), settings=kept)

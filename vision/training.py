@@ -14,7 +14,7 @@ from timm.models import group_parameters
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from brightspark.core.classification_task import Truth, classifying
-from brightspark.core.depth import by_depth
+from brightspark.core.classifier_facts import ClassifierFacts
 from brightspark.core.task import Batch, Record, Task
 from brightspark.vision.images import open_still
 from brightspark.vision.preprocessing import MODES
@@ -23,21 +23,13 @@ Example = tuple[torch.Tensor, torch.Tensor, bool]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(ClassifierFacts):
     """What the task of a training is made of; as JSON, the run's facts."""
 
-    network: str
-    """A folder in timm's `local-dir:` layout, with an output for each label."""
-    labels: Sequence[str]
-    multi_label: bool
-    trained_blocks: int | None
     augmentation: Mapping[str, Any]
     """Arguments of timm's `create_transform`."""
     mixup: float
     cutmix: float
-    label_smoothing: float
-    class_weights: Sequence[float] | None
-    balanced_sampling: bool
     rates: Mapping[str, float]
     """timm's dropout rates, which its layout on disk leaves out."""
     max_pixels: int
@@ -54,14 +46,7 @@ def build(raw: Mapping[str, Any]) -> Task:
         columns=("content", "label"),
         example=Examples(resolve_model_data_config(network), facts),
         collate=Collate(classes=len(facts.labels), **mixes),
-        **by_depth(depths(network), facts.trained_blocks),
-        **classifying(
-            classes=len(facts.labels),
-            multi_label=facts.multi_label,
-            label_smoothing=facts.label_smoothing,
-            class_weights=facts.class_weights,
-            balanced_sampling=facts.balanced_sampling,
-        ),
+        **classifying(facts, depths(network)),
     )
 
 
@@ -85,7 +70,7 @@ class Examples:
     def __init__(self, config: Mapping[str, Any], facts: Facts) -> None:
         self.mode = MODES[config["input_size"][0]]
         self.max_pixels = facts.max_pixels
-        self.truth = Truth(facts.labels, multi_label=facts.multi_label)
+        self.truth = Truth(facts)
         self.augment = create_transform(**{**config, **facts.augmentation}, is_training=True)
         self.fit = create_transform(**config, is_training=False)
 
