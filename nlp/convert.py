@@ -61,7 +61,10 @@ def _loaded(folder: Path, config: Any, checkpoint: Path) -> Any:
     kind: Any = getattr(transformers, name, None)
     if kind is None:
         raise ArtifactError(f"transformers has no {name}, which config.json names")
-    network, missing = open_network(kind, folder, f"a {name}", config)
+    try:
+        network, missing = open_network(kind, folder, f"a {name}", config)
+    except ArtifactError as error:
+        raise ArtifactError(f"the weights in {checkpoint} do not fit {name}: {error}") from error
     if missing:
         raise ArtifactError(f"{checkpoint} lacks {missing[0]}, which {name} has")
     return network
