@@ -6,8 +6,9 @@ Three parts, each on Fashion-MNIST's pictures, with the same rows, splits, setti
 - scratch: resnet18 with random weights on 12,000 pictures;
 - several: EfficientNet-Lite0 on 2,000 squares of four pictures, each with up to four labels; mean average precision.
 
-The test pictures take no part in training. Differences are ours minus plain: over the seeds with Student's interval,
-and over the test pictures by a paired bootstrap.
+The test pictures take no part in training. `plain` starts as timm's `create_model` does; `reset` is the same loop with
+the new classifier drawn as `reset_classifier` draws it, which is how ours starts. Differences are ours minus the other:
+over the seeds with Student's interval, and over the test pictures by a paired bootstrap.
 """
 
 from __future__ import annotations
@@ -95,8 +96,13 @@ def compare(part: Part, source: Path, scratch: Path, seeds: int) -> dict[str, An
     labels = sorted({name for _, label in rows for name in ([label] if isinstance(label, str) else label)})
     runs = []
     for seed in range(seeds):
-        contenders = {"plain": lambda seed=seed: run_plain(part, parts, labels, seed),
-                      "ours": lambda seed=seed: run_ours(part, frame, test, labels, seed)}  # fmt: skip
+        contenders = {
+            "plain": lambda seed=seed: run_plain(part, parts, labels, seed),
+            "reset": lambda seed=seed: run_plain(part, parts, labels, seed, reset=True),
+            "ours": lambda seed=seed: run_ours(part, frame, test, labels, seed),
+        }
+        if not part.pretrained:
+            del contenders["reset"]
         order = list(contenders) if seed % 2 else list(contenders)[::-1]
         run: dict[str, Any] = {}
         for name in order:
@@ -110,12 +116,20 @@ def compare(part: Part, source: Path, scratch: Path, seeds: int) -> dict[str, An
     return summary(part, runs, test, labels)
 
 
-def run_plain(part: Part, parts: dict[str, Any], labels: Sequence[str], seed: int) -> np.ndarray:
+def run_plain(
+    part: Part, parts: dict[str, Any], labels: Sequence[str], seed: int, *, reset: bool = False
+) -> np.ndarray:
     """The plain loop with the settings that ours has by default."""
     settings = ImageFitSettings(**part.settings)
     name = str(samples.model(part.network)) if part.pretrained else part.network
     network = plain.start(
-        name, labels, image_size=part.image_size, pretrained=part.pretrained, seed=seed, **part.model_args
+        name,
+        labels,
+        image_size=part.image_size,
+        pretrained=part.pretrained,
+        seed=seed,
+        reset=reset,
+        **part.model_args,
     )
     return plain.train_and_answer(
         network,
@@ -170,49 +184,55 @@ def truths(test: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
 
 
 def summary(part: Part, runs: list[dict[str, Any]], test: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
-    """Scores by seed, the mean difference over the seeds, and over the test pictures."""
-    scores = {name: [score(run[name]["answers"], test, labels) for run in runs] for name in ("plain", "ours")}
-    differences = [ours - other for ours, other in zip(scores["ours"], scores["plain"], strict=True)]
-    count = len(runs)
-    spread = STUDENT[count] * statistics.stdev(differences) / math.sqrt(count) if count in STUDENT else math.nan
-    mean = statistics.fmean(differences)
-    generator = np.random.default_rng(0)
-    drawn = generator.integers(0, len(test), (RESAMPLES, len(test)))
-    if part.several:
-        resampled = [_resampled_precision(runs, test, labels, rows) for rows in drawn[:200]]
-    else:
-        by_picture = np.mean([right(run["ours"]["answers"], test, labels).astype(float)
-                              - right(run["plain"]["answers"], test, labels) for run in runs], axis=0)  # fmt: skip
-        resampled = list(by_picture[drawn].mean(axis=1))
-    low, high = np.quantile(resampled, [0.025, 0.975])
+    """Scores and seconds of each contender by seed, and the differences to each of the others."""
     return {
         "metric": "mean average precision" if part.several else "accuracy",
-        "scores": scores,
-        "seconds": {name: [run[name]["seconds"] for run in runs] for name in ("plain", "ours")},
-        "difference": mean,
-        "over_seeds": [mean - spread, mean + spread],
-        "over_pictures": [float(low), float(high)],
+        "scores": {name: [score(run[name]["answers"], test, labels) for run in runs] for name in runs[0]},
+        "seconds": {name: [run[name]["seconds"] for run in runs] for name in runs[0]},
+        "differences": {
+            name: difference(name, part, runs, test, labels) for name in ("plain", "reset") if name in runs[0]
+        },
         "setting": asdict(part),
     }
 
 
-def _resampled_precision(runs: list[dict[str, Any]], test: Sequence[Any], labels: Sequence[str], rows: Any) -> float:
-    wanted = truths(test, labels)[rows]
-    found = {
-        name: [average_precision_score(wanted, run[name]["answers"][rows], average="macro") for run in runs]
-        for name in ("ours", "plain")
-    }
-    return statistics.fmean(found["ours"]) - statistics.fmean(found["plain"])
+def difference(
+    other: str, part: Part, runs: list[dict[str, Any]], test: Sequence[Any], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Ours minus `other`: the mean, over the seeds, and over the test pictures."""
+    ours, theirs = ([run[name]["answers"] for run in runs] for name in ("ours", other))
+    by_seed = [score(mine, test, labels) - score(its, test, labels) for mine, its in zip(ours, theirs, strict=True)]
+    count, mean = len(runs), statistics.fmean(by_seed)
+    spread = STUDENT[count] * statistics.stdev(by_seed) / math.sqrt(count) if count in STUDENT else math.nan
+    drawn = np.random.default_rng(0).integers(0, len(test), (RESAMPLES, len(test)))
+    if part.several:
+        wanted = truths(test, labels)
+        resampled = [_precision(wanted, ours, rows) - _precision(wanted, theirs, rows) for rows in drawn[:200]]
+    else:
+        pairs = zip(ours, theirs, strict=True)
+        gains = [right(mine, test, labels).astype(float) - right(its, test, labels) for mine, its in pairs]
+        resampled = list(np.mean(gains, axis=0)[drawn].mean(axis=1))
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return {"mean": mean, "over_seeds": [mean - spread, mean + spread], "over_pictures": [float(low), float(high)]}
+
+
+def _precision(wanted: np.ndarray, answers: Sequence[np.ndarray], rows: np.ndarray) -> float:
+    return statistics.fmean(average_precision_score(wanted[rows], each[rows], average="macro") for each in answers)
 
 
 def as_text(name: str, found: dict[str, Any]) -> str:
-    """A line of a Markdown table."""
+    """A line of a Markdown table for each of the others."""
     means = {contender: statistics.fmean(scores) for contender, scores in found["scores"].items()}
-    seeds, pictures = (f"[{low:+.4f}, {high:+.4f}]" for low, high in (found["over_seeds"], found["over_pictures"]))
-    return (
-        f"| {name} | {found['metric']} | {means['plain']:.4f} | {means['ours']:.4f} | {found['difference']:+.4f} | "
-        f"{seeds} | {pictures} |"
-    )
+    lines = []
+    for other, gained in found["differences"].items():
+        seeds, pictures = (
+            f"[{low:+.4f}, {high:+.4f}]" for low, high in (gained["over_seeds"], gained["over_pictures"])
+        )
+        lines.append(
+            f"| {name}, against {other} | {found['metric']} | {means[other]:.4f} | {means['ours']:.4f} | "
+            f"{gained['mean']:+.4f} | {seeds} | {pictures} |"
+        )
+    return "\n".join(lines)
 
 
 def arguments() -> argparse.Namespace:

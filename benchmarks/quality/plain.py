@@ -121,12 +121,27 @@ def _answers(network: torch.nn.Module, loader: Any, bfloat16: bool) -> tuple[tor
     return torch.cat(outputs), torch.cat(truths)
 
 
-def start(name: str, labels: Sequence[str], *, image_size: int, pretrained: bool, seed: int, **options: Any) -> Any:
-    """The network that training starts with: a folder in timm's layout, or an architecture with random weights."""
+def start(
+    name: str,
+    labels: Sequence[str],
+    *,
+    image_size: int,
+    pretrained: bool,
+    seed: int,
+    reset: bool = False,
+    **options: Any,
+) -> Any:
+    """The network that training starts with: a folder in timm's layout, or an architecture with random weights.
+
+    `reset` draws the new classifier as timm's `reset_classifier` does, with weights ten times as small as those of its
+    `create_model` for some networks.
+    """
     torch.manual_seed(seed)
     network = timm.create_model(
         f"local-dir:{name}" if pretrained else name, pretrained=pretrained, num_classes=len(labels), **options
     )
+    if reset:
+        network.reset_classifier(len(labels))
     channels = network.pretrained_cfg["input_size"][0]
     network.pretrained_cfg["input_size"] = (options.get("in_chans", channels), image_size, image_size)
     return network
