@@ -1,4 +1,4 @@
-"""Text classification and sentence vectors on Spark, for any Hugging Face checkpoint.
+"""Text classification, sentence vectors and translation on Spark, for any Hugging Face checkpoint.
 
 from brightspark.core.session import session
 from brightspark.nlp import TextClassifierModel, read_texts
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from brightspark.nlp.model import TextClassifierModel
     from brightspark.nlp.read import read_texts
     from brightspark.nlp.settings import EmbedderSettings, TextSettings
+    from brightspark.nlp.translation_settings import TranslationSettings
+    from brightspark.nlp.translator import TranslatorModel
 
 _HOMES = {
     "EmbedderSettings": "brightspark.nlp.settings",
@@ -29,6 +31,8 @@ _HOMES = {
     "TextEmbedder": "brightspark.nlp.embedder",
     "TextFitSettings": "brightspark.nlp.fit_settings",
     "TextSettings": "brightspark.nlp.settings",
+    "TranslationSettings": "brightspark.nlp.translation_settings",
+    "TranslatorModel": "brightspark.nlp.translator",
     "evaluate": "brightspark.core.evaluation",
     "read_texts": "brightspark.nlp.read",
 }
@@ -40,6 +44,8 @@ __all__ = [
     "TextEmbedder",
     "TextFitSettings",
     "TextSettings",
+    "TranslationSettings",
+    "TranslatorModel",
     "evaluate",
     "read_texts",
 ]

@@ -1,0 +1,145 @@
+"""Translations as the engine needs them: a text in parts, a search for each, joined again. Knows no Spark."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import torch
+import transformers
+
+from brightspark.core.errors import ArtifactError
+from brightspark.core.predictor import Answer, Predictor, Record, Work
+from brightspark.nlp.decode import Decoded, shrinking_beams
+from brightspark.nlp.languages import Direction, direct
+from brightspark.nlp.network import open_network, quiet
+from brightspark.nlp.sentences import parts
+from brightspark.nlp.tokens import checked, load_tokenizer
+from brightspark.nlp.translation_settings import TranslationSettings
+
+ANSWER = pa.struct([("translation", pa.string()), ("score", pa.float32())])
+LEAST_COST = 16  # tokens that a part counts for at least: each has a row of all the vocabulary's scores, however short
+WINDOW_BATCHES = 32
+EARLY: dict[str, bool | str] = {"false": False, "true": True, "never": "never"}
+
+
+class Part(NamedTuple):
+    """Some sentences as tokens, and the white space that follows them."""
+
+    tokens: list[int]
+    gap: str
+
+
+class Translated(NamedTuple):
+    """A part's translation."""
+
+    text: str
+    score: float
+    tokens: int
+    gap: str
+
+
+def load(folder: Path, device: str, settings: TranslationSettings) -> Predictor:
+    """The translator of a folder as transformers has it.
+
+    Raises ArtifactError for another kind of network, SettingError for languages that it does not know.
+    """
+    network = load_translator(folder).to(device)
+    tokenizer = load_tokenizer(folder)
+    direction = direct(tokenizer, network.config.model_type, settings.source_language, settings.target_language)
+    config = generation(network, settings, direction)
+    most = min(settings.max_tokens, positions(network.config))
+
+    def encoded(text: str) -> list[int]:
+        numbers: list[int] = tokenizer(direction.prefix + text)["input_ids"]
+        return numbers
+
+    def split(record: Record, work: Work) -> Iterator[Part]:
+        text = checked(record[settings.text_col], settings.max_chars)
+        for said, gap in parts(text, lambda part: len(encoded(part)), most):
+            yield Part(encoded(said), gap)
+
+    def prepare(pieces: Sequence[Part]) -> tuple[dict[str, torch.Tensor], Sequence[Part]]:
+        longest = max(len(piece.tokens) for piece in pieces)
+        ids = torch.full((len(pieces), longest), tokenizer.pad_token_id)
+        mask = torch.zeros_like(ids)
+        for number, piece in enumerate(pieces):
+            ids[number, : len(piece.tokens)] = torch.tensor(piece.tokens)
+            mask[number, : len(piece.tokens)] = 1
+        batch = {"input_ids": ids, "attention_mask": mask}
+        return {name: rows.to(device, non_blocking=True) for name, rows in batch.items()}, pieces
+
+    def predict(batch: tuple[dict[str, torch.Tensor], Sequence[Part]]) -> Sequence[Translated]:
+        inputs, pieces = batch
+        with quiet():
+            found: Decoded = network.generate(**inputs, generation_config=config, custom_generate=shrinking_beams)
+        texts = [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in found.tokens]
+        return [
+            Translated(text.strip(), score, len(tokens), piece.gap)
+            for text, score, tokens, piece in zip(texts, found.scores, found.tokens, pieces, strict=True)
+        ]
+
+    return Predictor(
+        columns=(settings.text_col,),
+        answer_type=ANSWER,
+        split=split,
+        prepare=prepare,
+        predict=predict,
+        join=joined,
+        size=cost,
+        batch_cost=settings.batch_size,
+        window_batches=WINDOW_BATCHES,
+        module=network,
+    )
+
+
+def joined(record: Record, answers: Sequence[Translated]) -> Answer:
+    """A text's translation from those of its parts, with the white space that was between them."""
+    text = "".join(part.text + (part.gap if number + 1 < len(answers) else "") for number, part in enumerate(answers))
+    tokens = sum(part.tokens for part in answers)
+    return {"translation": text, "score": sum(part.score * part.tokens for part in answers) / tokens}
+
+
+def cost(part: Part) -> int:
+    """What a part costs the network, in tokens."""
+    return max(LEAST_COST, len(part.tokens))
+
+
+def load_translator(folder: Path) -> Any:
+    """The sequence-to-sequence network of a folder, in float32 and frozen; its weights stay mapped from the file.
+
+    Raises ArtifactError where the folder holds another kind of network, or weights that do not fit.
+    """
+    what = "a translator (sequence-to-sequence network)"
+    network, missing = open_network(transformers.AutoModelForSeq2SeqLM, folder, what)
+    if missing:
+        raise ArtifactError(f"{folder} is not {what}: its weights lack {missing[0]}")
+    return network.requires_grad_(False).eval()
+
+
+def generation(network: Any, settings: TranslationSettings, direction: Direction) -> Any:
+    """The checkpoint's own GenerationConfig with what the settings say."""
+    config = copy.deepcopy(network.generation_config)
+    said = {
+        "num_beams": settings.beams,
+        "length_penalty": settings.length_penalty,
+        "no_repeat_ngram_size": settings.no_repeat_ngram,
+        "early_stopping": EARLY[settings.early_stopping],
+        "max_length": None,
+        "max_new_tokens": min(settings.max_new_tokens, positions(network.config) - 1),
+        "do_sample": False,
+        "num_return_sequences": 1,
+        "use_cache": True,
+        **dict(direction.options),
+    }
+    for name, value in said.items():
+        setattr(config, name, value)
+    return config
+
+
+def positions(config: Any) -> int:
+    """The most tokens that a network takes, or gives."""
+    return int(getattr(config, "max_position_embeddings", None) or 1 << 20)  # T5 counts distances and has no end

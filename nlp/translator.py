@@ -1,0 +1,97 @@
+"""Translation on Spark: a pyspark.ml Model over any sequence-to-sequence checkpoint of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from brightspark.core.artifact import Artifact
+from brightspark.core.model import ScoringModel
+from brightspark.nlp.columns import check_text_column
+from brightspark.nlp.pretrained import describe_checkpoint, find_checkpoint
+from brightspark.nlp.translation_settings import TranslationSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+KIND = "translator"
+
+
+class TranslatorModel(ScoringModel[TranslationSettings]):
+    """Translates texts, by any checkpoint that transformers loads as a sequence-to-sequence network.
+
+    Reads a column of texts. One of more than `max_tokens` is split at its sentences, and the translations are joined.
+    `transform` keeps every row and column and adds
+
+    - `translation`: string,
+    - `score`: float, the mean log-probability of its tokens, at most 0: the lower, the less sure,
+    - `error`: string, why a text has no translation (null, empty, too long), else null; it keeps its row.
+
+    The translations are those of transformers' `generate` with the same settings. Settings are those of
+    `brightspark.nlp.translation_settings.TranslationSettings`.
+    """
+
+    kind = KIND
+    loader = "brightspark.nlp.translate:load"
+    Settings = TranslationSettings
+
+    @classmethod
+    def pretrained(cls, name: str, **settings: Any) -> TranslatorModel:
+        """A model with ready-made weights.
+
+        `name` is a repository of the Hugging Face hub (`Helsinki-NLP/opus-mt-en-de`), a local folder as transformers
+        has it, or an artifact's folder or URI. Marian, NLLB, M2M100, mBART and T5 are told their languages, each in
+        its own way, by `source_language` and `target_language`.
+
+        Raises ArtifactError where there are no safetensors in it, or no translator; SettingError for languages that it
+        does not know; InputError for a name that nobody knows.
+        """
+        found = find_checkpoint(name, kind=KIND)
+        artifact = _described(found) if isinstance(found, Path) else found
+        model = cls(artifact, **{**artifact.settings, **settings})
+        _try_languages(Path(artifact.address), model.settings)
+        return model
+
+    def input_columns(self, df: DataFrame) -> tuple[str, ...]:
+        """The column of texts."""
+        check_text_column(df, self.settings.text_col)
+        return (self.settings.text_col,)
+
+    def answer_type(self) -> pa.StructType:
+        """A translation and its score."""
+        from brightspark.nlp.translate import ANSWER
+
+        return ANSWER
+
+    def outputs(self) -> Mapping[str, str]:
+        """The columns named by the settings."""
+        return {
+            self.settings.translation_col: "answer.translation",
+            self.settings.score_col: "answer.score",
+            self.settings.error_col: "error",
+        }
+
+
+def _described(folder: Path) -> Artifact:
+    from brightspark.nlp.tokens import load_tokenizer
+    from brightspark.nlp.translate import load_translator
+
+    described = describe_checkpoint(folder, kind=KIND)
+    load_translator(folder)  # what cannot work is found out here, not by every worker
+    load_tokenizer(folder)
+    return replace(described, labels=())
+
+
+def _try_languages(folder: Path, settings: TranslationSettings) -> None:
+    """Raises SettingError for languages that a local checkpoint does not know; workers tell it of one elsewhere."""
+    from brightspark.nlp.languages import direct
+    from brightspark.nlp.network import load_config
+    from brightspark.nlp.tokens import load_tokenizer
+
+    if folder.is_dir():
+        kind = load_config(folder).model_type
+        direct(load_tokenizer(folder), kind, settings.source_language, settings.target_language)
