@@ -150,7 +150,7 @@ class SolutionContract:
             wanted_label, wanted = bench.reference[row["id"]]
             np.testing.assert_allclose(numbers, wanted, atol=self.library_tolerance, rtol=0)
             close = sorted(wanted)[-2:]
-            if close[-1] - close[0] > self.library_tolerance:
+            if len(close) < 2 or close[-1] - close[0] > self.library_tolerance:
                 assert label == wanted_label
 
     def test_each_piece_is_predicted_once(self, bench: Bench) -> None:

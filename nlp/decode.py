@@ -135,7 +135,7 @@ class _Search:
         longest = self.limit if self.early == "never" and self.penalty > 0 else self.length
         possible = self.scores[:, :1] / (longest - self.prompt) ** self.penalty
         worst = torch.where(self.finished, self.best.min(dim=1, keepdim=True).values, OUT_OF_PLAY)
-        done = ~(possible > worst).any(dim=1)
+        done: torch.Tensor = ~(possible > worst).any(dim=1)
         return done | self.finished.all(dim=1) if self.early is True else done
 
     def _let_go(self, done: torch.Tensor) -> None:

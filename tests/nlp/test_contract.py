@@ -1,4 +1,4 @@
-"""The contract of every solution, on a small real BERT and texts of all lengths."""
+"""The contract of every solution: a small BERT that classifies, a small mBART that translates, texts of all lengths."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 
 from brightspark.core.evaluator import ClassificationEvaluator
 from brightspark.core.testing import Answer, Bench, SolutionContract
-from brightspark.nlp import TextClassifier, TextClassifierModel
+from brightspark.nlp import TextClassifier, TextClassifierModel, TranslatorModel
 from tests.nlp.checkpoints import LABELS, plain_logits, save_classifier, save_encoder, softmax, text
+from tests.nlp.translators import FAMILIES, plain_translations, save_translator
 
 MAX_CHARS = 2_000
 WORDS = 45  # at most, in a window of 64 tokens: each text is one piece
@@ -54,3 +55,38 @@ class TestTextClassifier(SolutionContract):
         assert found.avgMetrics[1] > 0.8 > found.avgMetrics[0]
         assert isinstance(found.bestModel, TextClassifierModel)
         assert found.bestModel.artifact.training["learning_rate"] == rates[1]
+
+
+@pytest.mark.slow
+class TestTranslator(SolutionContract):
+    no_estimator = "translators are not fine-tuned yet"
+
+    def model(self, folder: Path) -> TranslatorModel:
+        self.folder = save_translator(folder / "mbart50", "mbart50")
+        return TranslatorModel.pretrained(
+            str(self.folder),
+            **FAMILIES["mbart50"],
+            precision="float32",
+            beams=2,
+            max_new_tokens=12,
+            max_chars=MAX_CHARS,
+        )
+
+    def schema(self) -> str:
+        return "text string"
+
+    def records(self, folder: Path) -> list[dict[str, Any]]:
+        return [{"text": text(("glad", "grim", "")[seed % 3], seed, words=seed % 20)} for seed in range(210)]
+
+    def broken(self, folder: Path) -> list[dict[str, Any]]:
+        return [{"text": ""}, {"text": " \t\n "}, {"text": "word " * MAX_CHARS}]
+
+    def reference(self, records: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        said = [record["text"] for record in records]
+        found = plain_translations(
+            self.folder, said, **FAMILIES["mbart50"], num_beams=2, max_new_tokens=12, early_stopping=False
+        )
+        return [(translation, [score]) for translation, score in found]
+
+    def answer(self, row: Any) -> Answer:
+        return row["translation"], [row["score"]]

@@ -37,9 +37,8 @@ def save_translator(folder: Path, family: str, *, seed: int = 0) -> Path:
     tokenizer = _TOKENIZERS[family.partition("-")[0]](folder, pieces, several=family.endswith("several"))
     torch.manual_seed(seed)
     network = _NETWORKS[family.partition("-")[0]](tokenizer).eval()
-    with torch.no_grad():  # such an end is likelier than any single word
-        head = network.get_output_embeddings().weight
-        head[tokenizer.eos_token_id] = head.mean(dim=0) + 0.35 * torch.randn(head.shape[1])
+    with torch.no_grad():  # so that the end is, now and then, the likeliest token
+        network.get_output_embeddings().weight[tokenizer.eos_token_id] *= 2.0
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -47,8 +46,8 @@ def save_translator(folder: Path, family: str, *, seed: int = 0) -> Path:
 
 def plain_translations(
     folder: Path, said: Sequence[str], *, source_language: str = "", target_language: str = "", **settings: Any
-) -> list[str]:
-    """The translation of each text, one by one, as the documentation of each family computes it."""
+) -> list[tuple[str, float]]:
+    """The translation of each text and its tokens' mean log-probability, one by one, as each family documents it."""
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
     network: Any = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     kind, more = type(tokenizer).__name__, {}
@@ -65,8 +64,15 @@ def plain_translations(
     answers = []
     for text in said:
         inputs = tokenizer(prefix + text, return_tensors="pt")
-        found = network.generate(**inputs, do_sample=False, **more, **settings)
-        answers.append(tokenizer.decode(found[0], skip_special_tokens=True).strip())
+        found = network.generate(
+            **inputs, do_sample=False, **more, **settings, output_scores=True, return_dict_in_generate=True
+        )
+        steps = network.compute_transition_scores(
+            found.sequences, found.scores, getattr(found, "beam_indices", None), normalize_logits=True
+        )[0]
+        ends = (found.sequences[0, 1:] == tokenizer.eos_token_id).nonzero().flatten().tolist()
+        steps = steps[: ends[0] + 1] if ends else steps
+        answers.append((tokenizer.decode(found.sequences[0], skip_special_tokens=True).strip(), float(steps.mean())))
     return answers
 
 
@@ -141,7 +147,7 @@ def _marian(tokenizer: Any) -> Any:
 
 def _m2m100(tokenizer: Any) -> Any:
     return transformers.M2M100ForConditionalGeneration(
-        transformers.M2M100Config(vocab_size=len(tokenizer) + 8, decoder_start_token_id=2, **_SIZE)
+        transformers.M2M100Config(vocab_size=len(tokenizer) + 110, decoder_start_token_id=2, **_SIZE)
     )
 
 
