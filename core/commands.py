@@ -121,7 +121,10 @@ def score(
         raise typer.BadParameter("--max-error-rate needs --quarantine, where the failed rows go")
     targets = [out, *([quarantine] if quarantine else [])]
     refuse_replacing(source, *targets)
-    model = load()
+    try:
+        model = load()
+    except SettingError as error:
+        raise typer.BadParameter(str(error)) from None
     spark = start_session(quiet=as_json)
     if not overwrite:
         refuse_existing(spark, *targets)
@@ -146,12 +149,18 @@ def score(
 
 
 def evaluate(table: str, *, label: str, format: str | None, as_json: bool) -> None:
-    """Measures a table of answers, and prints the report."""
+    """Measures a table of a classifier's answers, and prints the report."""
     from brightspark.core.evaluation import evaluate as measure
+
+    report(table, lambda scored: measure(scored, label=label), format=format, as_json=as_json)
+
+
+def report(table: str, measure: Callable[[DataFrame], Any], *, format: str | None, as_json: bool) -> None:
+    """Prints what `measure` finds in a table of answers."""
     from brightspark.core.storage import absolute
     from brightspark.core.tables import read_table
 
     spark = start_session(quiet=as_json)
     with progress(spark, f"measuring {table}", quiet=as_json):
-        report = measure(read_table(spark, absolute(table), format=format), label=label)
-    typer.echo(json.dumps(report.to_dict()) if as_json else str(report))
+        found = measure(read_table(spark, absolute(table), format=format))
+    typer.echo(json.dumps(found.to_dict()) if as_json else str(found))

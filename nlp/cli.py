@@ -11,7 +11,8 @@ from brightspark.core import commands
 from brightspark.core.cli import FormatOption, JsonOption, OutOption, OverwriteOption, sample_or_path
 
 app = typer.Typer(
-    help="Text classification and sentence vectors, for any Hugging Face checkpoint.", no_args_is_help=True
+    help="Text classification, sentence vectors and translation, for any Hugging Face checkpoint.",
+    no_args_is_help=True,
 )
 
 TextsArgument = Annotated[str, typer.Argument(help="A table of texts, or a folder of text files.")]
@@ -111,11 +112,57 @@ def embed(
 
 
 @app.command()
+def translate(
+    model: commands.ModelArgument,
+    texts: TextsArgument,
+    out: OutOption,
+    source: Annotated[str | None, typer.Option("--from", help="The texts' language in the checkpoint's words.")] = None,
+    target: Annotated[str | None, typer.Option("--to", help="The language to translate into, likewise.")] = None,
+    format: FormatOption = None,
+    text: TextOption = "text",
+    encoding: EncodingOption = "utf-8",
+    beams: Annotated[int, typer.Option(help="Translations followed at a time; 1 is the fastest.")] = 4,
+    batch_size: Annotated[int, typer.Option(help="Tokens of the source in a batch, padding included.")] = 1024,
+    precision: commands.PrecisionOption = "auto",
+    quarantine: commands.QuarantineOption = None,
+    max_error_rate: commands.ErrorRateOption = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Translate texts: every row of TEXTS comes back with a translation and its score, or an error."""
+    from brightspark.nlp import TranslatorModel, read_texts
+
+    languages = {"source_language": source, "target_language": target}
+    settings = {"text_col": text, "beams": beams, "batch_size": batch_size, "precision": precision, **languages}
+    commands.score(
+        lambda: TranslatorModel.pretrained(sample_or_path(model), **settings),
+        source=texts,
+        read=partial(read_texts, format=format, text_col=text, encoding=encoding),
+        out=out,
+        quarantine=quarantine,
+        max_error_rate=max_error_rate,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def evaluate(
-    table: Annotated[str, typer.Argument(help="A table that `score` wrote, with the true label in a column.")],
+    table: Annotated[str, typer.Argument(help="A table that `score` or `translate` wrote, and the truth in a column.")],
     label: Annotated[str, typer.Option(help="The column of the true label's name.")] = "label",
+    reference: Annotated[
+        str | None, typer.Option(help="Of translations: the column of the right ones; gives BLEU, chrF and TER.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="With --reference: a column to measure by, such as language.")] = None,
     format: FormatOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure answers against the truth: accuracy, F1, AUROC, calibration, per class and with intervals."""
-    commands.evaluate(table, label=label, format=format, as_json=as_json)
+    """Measure answers against the truth: accuracy, F1, AUROC, calibration; of translations BLEU, chrF and TER."""
+    from brightspark.core.translation_metrics import translation
+
+    if reference is None:
+        if by is not None:
+            raise typer.BadParameter("--by needs --reference: it is for translations")
+        commands.evaluate(table, label=label, format=format, as_json=as_json)
+    else:
+        commands.report(table, partial(translation, reference=reference, by=by), format=format, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`brightspark nlp`, as it is typed: fit, score, evaluate, embed, and what is refused."""
+"""`brightspark nlp`, as it is typed: fit, score, evaluate, embed, translate, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.nlp.checkpoints import text
+from tests.nlp.translators import save_translator
 
 pytestmark = pytest.mark.slow
 
@@ -59,3 +60,26 @@ def test_vectors_and_wrong_usage(encoder: Path, tmp_path: Path) -> None:
     )
     assert code == 2
     assert "did you mean" in error
+
+
+def test_translations_and_their_scores(tmp_path: Path) -> None:
+    folder = save_translator(tmp_path / "mbart50", "mbart50")
+    said: list[dict[str, Any]] = [
+        {"text": text("glad", seed, words=4), "target": text("grim", seed), "to": "de" if seed % 2 else "fr"}
+        for seed in range(6)
+    ]
+    said.append({"text": None, "target": "dark", "to": "de"})
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, said)))
+    command = ["translate", folder, tmp_path / "texts.jsonl", "--out", tmp_path / "answers", "--from", "en_XX"]
+    code, out, error = brightspark(*command, "--to", "de_DE", "--beams", 1, "--json")
+    assert code == 0, error
+    told = json.loads(out.splitlines()[-1])
+    assert (told["records"], told["errors"]) == (7, 1)
+    code, out, error = brightspark("evaluate", tmp_path / "answers", "--reference", "target", "--by", "to", "--json")
+    assert code == 0, error
+    told = json.loads(out.splitlines()[-1])
+    assert (told["rows"], told["failed"], told["by"]["fr"]["rows"]) == (7, 1, 3)
+    assert 0 <= told["overall"]["chrf"] < 100
+    code, _, error = brightspark(*command, "--to", "german")
+    assert code == 2
+    assert "'german' is unknown" in error
