@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from brightspark.nlp.fit_settings import TextFitSettings
     from brightspark.nlp.model import TextClassifierModel
     from brightspark.nlp.read import read_texts
-    from brightspark.nlp.settings import EmbedderSettings, TextSettings
+    from brightspark.nlp.settings import EmbedderSettings, TextSettings, ZeroShotSettings
     from brightspark.nlp.translation_settings import TranslationSettings
     from brightspark.nlp.translator import TranslatorModel
+    from brightspark.nlp.zero_shot_model import ZeroShotClassifierModel
 
 _HOMES = {
     "EmbedderSettings": "brightspark.nlp.settings",
@@ -33,6 +34,8 @@ _HOMES = {
     "TextSettings": "brightspark.nlp.settings",
     "TranslationSettings": "brightspark.nlp.translation_settings",
     "TranslatorModel": "brightspark.nlp.translator",
+    "ZeroShotClassifierModel": "brightspark.nlp.zero_shot_model",
+    "ZeroShotSettings": "brightspark.nlp.settings",
     "evaluate": "brightspark.core.evaluation",
     "read_texts": "brightspark.nlp.read",
 }
@@ -46,6 +49,8 @@ __all__ = [
     "TextSettings",
     "TranslationSettings",
     "TranslatorModel",
+    "ZeroShotClassifierModel",
+    "ZeroShotSettings",
     "evaluate",
     "read_texts",
 ]

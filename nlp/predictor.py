@@ -93,6 +93,8 @@ def _predictor(
     if network.config.pad_token_id is None:  # what a decoder finds the last token by
         network.config.pad_token_id = tokens.tokenizer.pad_token_id
 
+    list(tokens.windows("once"))  # sets how the tokenizer cuts, before threads share it
+
     def split(record: Record, work: Work) -> Iterator[Window]:
         yield from islice(tokens.windows(record[settings.text_col]), most)
 

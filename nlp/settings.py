@@ -65,6 +65,26 @@ class TextSettings(ModelSettings, ClassifierSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ZeroShotSettings(ModelSettings, ClassifierSettings):
+    """How a ZeroShotClassifierModel reads texts, asks and words its answers."""
+
+    candidate_labels: Annotated[
+        tuple[str, ...], "what a text may be about, in words; at least two, or one with multi_label"
+    ] = ()
+    hypothesis: Annotated[str, "the sentence that a text may entail; {} stands for the label"] = "This example is {}."
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named = list(self.candidate_labels)
+        if len(named) < (1 if self.multi_label else 2):
+            raise SettingError(f"candidate_labels={named} are too few: name two at least, or one with multi_label")
+        if len(set(named)) < len(named) or not all(label.strip() for label in named):
+            raise SettingError(f"candidate_labels={named} must be different, and none empty")
+        if self.hypothesis.count("{}") != 1 or set(self.hypothesis.replace("{}", "")) & set("{}"):
+            raise SettingError(f"hypothesis={self.hypothesis!r} must have {{}} once, where the label goes")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmbedderSettings(ModelSettings, VectorSettings):
     """How a TextEmbedder reads texts and names its answers."""
 

@@ -68,6 +68,11 @@ class Tokens:
         cut = self.tokenizer(text, truncation=True, max_length=self.max_tokens)
         return {name: np.asarray(cut[name], dtype=np.int32) for name in self.tokenizer.model_input_names if name in cut}
 
+    def pair(self, text: str, second: str) -> Window:
+        """A checked text, cut where the window is full, and behind it a second one that is not cut."""
+        cut = self.tokenizer(text, second, truncation="only_first", max_length=self.max_tokens)
+        return {name: np.asarray(cut[name], dtype=np.int32) for name in self.tokenizer.model_input_names if name in cut}
+
     def padded(self, windows: Sequence[Window]) -> dict[str, torch.Tensor]:
         """Windows as tensors of rows × tokens, filled up on the right to the longest."""
         longest = max(map(size, windows))

@@ -57,6 +57,8 @@ def load(folder: Path, device: str, settings: TranslationSettings) -> Predictor:
         numbers: list[int] = tokenizer(direction.prefix + text)["input_ids"]
         return numbers
 
+    encoded("once")  # sets how the tokenizer works, before threads share it
+
     def split(record: Record, work: Work) -> Iterator[Part]:
         text = checked(record[settings.text_col], settings.max_chars)
         for said, gap in parts(text, lambda part: len(encoded(part)), most):

@@ -142,6 +142,9 @@ def start(
     )
     if reset:
         network.reset_classifier(len(labels))
-    channels = network.pretrained_cfg["input_size"][0]
-    network.pretrained_cfg["input_size"] = (options.get("in_chans", channels), image_size, image_size)
+    known = network.pretrained_cfg
+    channels = options.get("in_chans", known["input_size"][0])
+    known["input_size"] = (channels, image_size, image_size)
+    if channels == 1:  # as timm saves the configuration of such a network
+        known.update({name: (round(sum(known[name]) / 3, 3),) for name in ("mean", "std")})
     return network
