@@ -13,10 +13,10 @@ import hashlib
 import json
 import logging
 import shutil
-import tempfile
+import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -25,7 +25,7 @@ from pyspark.ml import Estimator
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 
-from brightspark.core.cache import cache_root
+from brightspark.core.cache import cache_root, file_lock
 from brightspark.core.cross_entropy import balanced_weights
 from brightspark.core.errors import BrightsparkError, BudgetError, InputError, SettingError, one_line
 from brightspark.core.fit_settings import ClassifierFitSettings, FitSettings
@@ -233,13 +233,28 @@ def _place(spark: SparkSession, run_folder: str | None, name: str) -> Iterator[P
     if not workers_are_here(spark):
         raise InputError("set run_folder to a path that the driver and all workers see: rows are staged there")
     root = cache_root() / "fits"
-    root.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
-    try:
-        yield place
-    finally:
-        for part in (TRAINING, VALIDATION):
-            manifest = read_manifest(str(place / part))
-            if manifest is not None:
-                Shards(manifest).forget()
-        shutil.rmtree(place, ignore_errors=True)
+    _sweep(root)
+    place = root / f"{name}-{uuid.uuid4().hex[:8]}"
+    with file_lock(place):  # freed when this process ends, however: so a later fit knows what nobody needs
+        place.mkdir(mode=0o700)
+        try:
+            yield place
+        finally:
+            _remove(place)
+
+
+def _sweep(root: Path) -> None:
+    """Deletes what fits have left that were killed."""
+    for place in root.glob("fit-*"):
+        with suppress(BlockingIOError), file_lock(place, wait=False):
+            _remove(place)
+
+
+def _remove(place: Path) -> None:
+    """Deletes a fit's folder, this node's copies of its rows, and its lock, which is held."""
+    for part in (TRAINING, VALIDATION):
+        manifest = read_manifest(str(place / part))
+        if manifest is not None:
+            Shards(manifest).forget()
+    shutil.rmtree(place, ignore_errors=True)
+    place.with_name(f".{place.name}.lock").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import timm
 import torch
 from pyspark.sql import functions as F
 
+from brightspark.core.cache import file_lock
 from brightspark.core.errors import InputError, SettingError
 from brightspark.vision import ImageClassifier, ImageClassifierModel, read_images
 from tests.vision.coloured import COLOURS, LEARNS_COLOURS, coloured, save_coloured
@@ -169,8 +170,12 @@ def test_a_fit_leaves_nothing_behind(rows: DataFrame, tmp_path: Path, monkeypatc
     if "connect" in type(rows).__module__:
         pytest.skip("on Connect a run_folder must be named, and is kept")
     monkeypatch.setenv("BRIGHTSPARK_CACHE", str(tmp_path))
-    model = ImageClassifier("test_resnet", **{**SMALL, "epochs": 1}).fit(rows)
-    assert not list((tmp_path / "fits").iterdir())
+    killed, running = (tmp_path / "fits" / name for name in ("fit-killed", "fit-running"))
+    for other in (killed, running):
+        (other / "training").mkdir(parents=True)
+    with file_lock(running):
+        model = ImageClassifier("test_resnet", **{**SMALL, "epochs": 1}).fit(rows)
+        assert {file.name for file in (tmp_path / "fits").iterdir()} == {"fit-running", ".fit-running.lock"}
     assert not [folder for folder in (tmp_path / "shards").iterdir() if not folder.name.startswith(".")]
     assert model.transform(rows.limit(3)).filter("error is null").count() == 3
 
