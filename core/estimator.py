@@ -244,9 +244,9 @@ def _place(spark: SparkSession, run_folder: str | None, name: str) -> Iterator[P
 
 
 def _sweep(root: Path) -> None:
-    """Deletes what fits have left that were killed."""
+    """Deletes what fits have left that were killed, as far as it can: what is another's, or damaged, stays."""
     for place in root.glob("fit-*"):
-        with suppress(BlockingIOError), file_lock(place, wait=False):
+        with suppress(BlockingIOError, BrightsparkError), file_lock(place, wait=False):
             _remove(place)
 
 

@@ -99,14 +99,15 @@ def count_pairs(rows: DataFrame, labels: Sequence[str]) -> Pairs:
     )
 
 
-def bounded_collect(counted: DataFrame) -> list[Row]:
-    """Collects counts by class; raises InputError where there are far too many for names of classes."""
-    found = counted.limit(PAIR_LIMIT + 1).collect()
-    if len(found) > PAIR_LIMIT:
-        raise InputError(
-            f"More than {PAIR_LIMIT:,} different combinations of label and prediction: these are no names of classes. "
-            "Check the label column's name."
-        )
+def bounded_collect(
+    counted: DataFrame,
+    limit: int = PAIR_LIMIT,
+    what: str = "combinations of label and prediction: these are no names of classes. Check the label column's name.",
+) -> list[Row]:
+    """Collects counts by class, or by `what` is grouped by; raises InputError where there are far too many."""
+    found = counted.limit(limit + 1).collect()
+    if len(found) > limit:
+        raise InputError(f"More than {limit:,} different {what}")
     return found
 
 

@@ -14,14 +14,14 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, MissingExtraError, SettingError, did_you_mean
-from brightspark.core.scored_rows import column, text_column
+from brightspark.core.scored_rows import bounded_collect, column, text_column
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 METRICS = ("bleu", "chrf", "ter")
 LENGTHS = (10, 20, 40)  # words of a reference: groups by length end here
-MAX_GROUPS = 1000  # a column with more values is no language
+GROUP_LIMIT = 10_000  # different values of `by`, lengths and states of rows together; more is no language
 TOKENIZERS = ("13a", "intl", "char", "zh", "none")  # those of sacrebleu that need no further package
 
 
@@ -58,8 +58,7 @@ class TranslationReport:
     def __str__(self) -> str:
         lines = [f"{self.rows:,} rows: {self.failed:,} failed, {self.without_reference:,} have no reference", ""]
         lines.append(f"{'':24}{'rows':>9}{'BLEU':>8}{'chrF':>8}{'TER':>8}")
-        groups = {"all": self.overall, **self.by, **self.by_length}
-        for name, scores in groups.items():
+        for name, scores in [("all", self.overall), *self.by.items(), *self.by_length.items()]:
             numbers = "".join(
                 f"{'–' if value is None else format(value, '.2f'):>8}"
                 for value in (scores.bleu, scores.chrf, scores.ter)
@@ -110,14 +109,8 @@ def translation(
 def _report(rows: DataFrame, grouped: bool, tokenize: str) -> TranslationReport:
     widths = [len(_counted(metric, "", "")) for metric in _metrics(tokenize)]
     sums = [F.sum(F.get("counts", F.lit(place))).alias(f"sum{place}") for place in range(sum(widths))]
-    found = (
-        rows.groupBy("answered", "known", "by", "length")
-        .agg(F.count(F.lit(1)).alias("rows"), *sums)
-        .limit(MAX_GROUPS * (len(LENGTHS) + 2) + 1)
-        .collect()
-    )
-    if len(found) > MAX_GROUPS * (len(LENGTHS) + 2):
-        raise InputError(f"the column to group by has more than {MAX_GROUPS:,} values")
+    counted = rows.groupBy("answered", "known", "by", "length").agg(F.count(F.lit(1)).alias("rows"), *sums)
+    found = bounded_collect(counted, GROUP_LIMIT, "groups: is `by` a language, or the like?")
     measured = [row for row in found if row["answered"] and row["known"]]
 
     def scores(some: Sequence[Any]) -> TranslationScores:

@@ -39,7 +39,7 @@ def fit(
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a checkpoint on labelled texts. The same command goes on where it was stopped or killed."""
-    from brightspark.nlp import TextClassifier, read_texts
+    from brightspark.nlp import TextClassifier
 
     named = {"label_col": label, "group_col": group, "epochs": epochs, "batch_size": batch_size, "ranks": ranks}
     commands.fit(
@@ -47,7 +47,7 @@ def fit(
         {**named, "text_col": text, "checkpoint": sample_or_path(model), "run_folder": run_folder},
         setting,
         source=texts,
-        read=partial(read_texts, format=format, text_col=text, encoding=encoding),
+        read=_reader(format, text, encoding),
         out=out,
         overwrite=overwrite,
         as_json=as_json,
@@ -71,13 +71,13 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Classify texts: every row of TEXTS comes back with a prediction and probabilities, or an error."""
-    from brightspark.nlp import TextClassifierModel, read_texts
+    from brightspark.nlp import TextClassifierModel
 
     settings = {"text_col": text, "top_k": top_k, "batch_size": batch_size, "precision": precision}
     commands.score(
         lambda: TextClassifierModel.pretrained(sample_or_path(model), **settings),
         source=texts,
-        read=partial(read_texts, format=format, text_col=text, encoding=encoding),
+        read=_reader(format, text, encoding),
         out=out,
         quarantine=quarantine,
         max_error_rate=max_error_rate,
@@ -99,12 +99,12 @@ def embed(
     as_json: JsonOption = False,
 ) -> None:
     """Turn texts into sentence vectors: every row of TEXTS comes back with its features, or an error."""
-    from brightspark.nlp import TextEmbedder, read_texts
+    from brightspark.nlp import TextEmbedder
 
     commands.score(
         lambda: TextEmbedder.pretrained(sample_or_path(model), text_col=text, batch_size=batch_size),
         source=texts,
-        read=partial(read_texts, format=format, text_col=text, encoding=encoding),
+        read=_reader(format, text, encoding),
         out=out,
         overwrite=overwrite,
         as_json=as_json,
@@ -130,14 +130,14 @@ def translate(
     as_json: JsonOption = False,
 ) -> None:
     """Translate texts: every row of TEXTS comes back with a translation and its score, or an error."""
-    from brightspark.nlp import TranslatorModel, read_texts
+    from brightspark.nlp import TranslatorModel
 
     languages = {"source_language": source, "target_language": target}
     settings = {"text_col": text, "beams": beams, "batch_size": batch_size, "precision": precision, **languages}
     commands.score(
         lambda: TranslatorModel.pretrained(sample_or_path(model), **settings),
         source=texts,
-        read=partial(read_texts, format=format, text_col=text, encoding=encoding),
+        read=_reader(format, text, encoding),
         out=out,
         quarantine=quarantine,
         max_error_rate=max_error_rate,
@@ -160,9 +160,15 @@ def evaluate(
     """Measure answers against the truth: accuracy, F1, AUROC, calibration; of translations BLEU, chrF and TER."""
     from brightspark.core.translation_metrics import translation
 
-    if reference is None:
-        if by is not None:
-            raise typer.BadParameter("--by needs --reference: it is for translations")
-        commands.evaluate(table, label=label, format=format, as_json=as_json)
-    else:
+    if reference is not None:
         commands.report(table, partial(translation, reference=reference, by=by), format=format, as_json=as_json)
+    elif by is not None:
+        raise typer.BadParameter("--by needs --reference: it is for translations")
+    else:
+        commands.evaluate(table, label=label, format=format, as_json=as_json)
+
+
+def _reader(format: str | None, text: str, encoding: str) -> commands.Reader:
+    from brightspark.nlp import read_texts
+
+    return partial(read_texts, format=format, text_col=text, encoding=encoding)

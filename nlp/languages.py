@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from brightspark.core.errors import SettingError, did_you_mean
@@ -19,7 +19,7 @@ class Direction:
     prefix: str = ""
     """Stands before each text."""
 
-    options: tuple[tuple[str, int], ...] = ()
+    options: Mapping[str, int] = field(default_factory=dict)
     """Of `GenerationConfig`: the token that a translation starts with."""
 
 
@@ -51,7 +51,7 @@ def _coded(tokenizer: Any, source: str | None, target: str | None) -> Direction:
     tokenizer.src_lang = source
     # mBART of 25 languages starts with the language itself; the others start with </s>, and the language comes next.
     old = type(tokenizer).__name__.startswith("MBartTokenizer")
-    return Direction(options=(("decoder_start_token_id" if old else "forced_bos_token_id", codes[target]),))
+    return Direction(options={"decoder_start_token_id" if old else "forced_bos_token_id": codes[target]})
 
 
 def _codes(tokenizer: Any) -> dict[str, int]:

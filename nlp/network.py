@@ -31,6 +31,14 @@ def load_encoder(folder: Path) -> Any:
     return _complete(transformers.AutoModel, folder, "a text encoder")
 
 
+def load_translator(folder: Path) -> Any:
+    """The sequence-to-sequence network of a folder, in float32 and frozen; its weights stay mapped from the file.
+
+    Raises ArtifactError where the folder holds another kind of network, or weights that do not fit.
+    """
+    return _complete(transformers.AutoModelForSeq2SeqLM, folder, "a translator (sequence-to-sequence network)")
+
+
 def open_network(kind: Any, folder: Path, what: str, config: Any = None, **options: Any) -> tuple[Any, list[str]]:
     """A network by one of transformers' classes, and the names of the weights that the folder lacks, less a pooler's.
 

@@ -16,7 +16,7 @@ from brightspark.core.featurizer_settings import FEATURES
 from brightspark.core.predictor import Answer, Predictor, Record, Work
 from brightspark.nlp.network import load_classifier, load_encoder, read_labels
 from brightspark.nlp.settings import EmbedderSettings, ModelSettings, TextSettings
-from brightspark.nlp.tokens import Tokens, Window, size
+from brightspark.nlp.tokens import Tokens, Window, padded, size
 
 # Tokens are small: many of them may wait, and the more do, the less of a batch is padding (3 % instead of 11).
 WINDOW_BATCHES = 64
@@ -34,6 +34,7 @@ class Part(NamedTuple):
 def load(folder: Path, device: str, settings: TextSettings) -> Predictor:
     """The classifier of a folder as transformers has it."""
     network = load_classifier(folder).to(device)
+    tokens = Tokens(folder, network.config, settings)
     names = read_labels(network.config)
 
     def answer(parts: Sequence[Part]) -> Answer:
@@ -44,13 +45,16 @@ def load(folder: Path, device: str, settings: TextSettings) -> Predictor:
         logits: torch.Tensor = network(**batch).logits
         return logits
 
-    most = 1 if settings.pooling == "first" else None
-    return _predictor(folder, network, device, settings, answer_type(settings), outputs, answer, most)
+    def windows(text: Any) -> Iterator[Window]:
+        return islice(tokens.windows(text), 1 if settings.pooling == "first" else None)
+
+    return text_predictor(network, tokens, windows, device, settings, answer_type(settings), outputs, answer)
 
 
 def load_vectors(folder: Path, device: str, settings: EmbedderSettings) -> Predictor:
     """The encoder of a folder, with mean pooling over the tokens (Reimers and Gurevych 2019, arXiv:1908.10084)."""
     network = load_encoder(folder).to(device)
+    tokens = Tokens(folder, network.config, settings)
 
     def answer(parts: Sequence[Part]) -> Answer:
         vector = pooled(parts, "mean")
@@ -65,7 +69,7 @@ def load_vectors(folder: Path, device: str, settings: EmbedderSettings) -> Predi
         mean: torch.Tensor = (states * mask).sum(dim=1) / mask.sum(dim=1)
         return mean
 
-    return _predictor(folder, network, device, settings, FEATURES, outputs, answer)
+    return text_predictor(network, tokens, tokens.windows, device, settings, FEATURES, outputs, answer)
 
 
 def pooled(parts: Sequence[Part], pooling: str) -> Row:
@@ -78,28 +82,27 @@ def pooled(parts: Sequence[Part], pooling: str) -> Row:
     return np.asarray(np.average(rows, axis=0, weights=[part.tokens for part in parts]).astype(np.float32))
 
 
-def _predictor(
-    folder: Path,
+def text_predictor(
     network: Any,
+    tokens: Tokens,
+    windows: Callable[[Any], Iterator[Window]],
     device: str,
     settings: ModelSettings,
     answers: pa.StructType,
     outputs: Callable[[dict[str, torch.Tensor]], torch.Tensor],
     answer: Callable[[Sequence[Part]], Answer],
-    most: int | None = None,
 ) -> Predictor:
-    """What every network over texts shares: a record is the windows of its text, or the first `most` of them."""
-    tokens = Tokens(folder, network.config, settings)
+    """What every encoder over texts shares: a record is the windows that `windows` makes of its text."""
     if network.config.pad_token_id is None:  # what a decoder finds the last token by
         network.config.pad_token_id = tokens.tokenizer.pad_token_id
 
-    list(tokens.windows("once"))  # sets how the tokenizer cuts, before threads share it
+    list(windows("once"))  # sets how the tokenizer cuts, before threads share it
 
     def split(record: Record, work: Work) -> Iterator[Window]:
-        yield from islice(tokens.windows(record[settings.text_col]), most)
+        return windows(record[settings.text_col])
 
-    def prepare(windows: Sequence[Window]) -> dict[str, torch.Tensor]:
-        return {name: rows.to(device, non_blocking=True) for name, rows in tokens.padded(windows).items()}
+    def prepare(pieces: Sequence[Window]) -> dict[str, torch.Tensor]:
+        return padded(tokens.tokenizer, pieces, device)
 
     def predict(batch: dict[str, torch.Tensor]) -> Sequence[Part]:
         rows = outputs(batch).float().cpu().numpy()

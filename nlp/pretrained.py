@@ -11,7 +11,7 @@ from brightspark.core.artifact import Artifact, describe
 PATTERNS = (
     "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",
     "model-*-of-*.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.spm", "*.model",
+    "added_tokens.json", "vocab.json", "target_vocab.json", "vocab.txt", "merges.txt", "*.spm", "*.model",
 )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 # ("Dr. No") is cut as well: the parts are joined again where they fit.
 _ENDS = re.compile(r"(?:(?<=[.!?…।۔؟])[\"'”’»)\]]*\s+|(?<=[。！？])[」』”’）]*\s*|\s*\n\s*)")
 
+_SPACES = re.compile(r"\s+")
+
 
 def parts(text: str, size: Callable[[str], int], most: int) -> Iterator[tuple[str, str]]:
     """A text as parts of at most `most` by `size`, each with the white space that follows it.
@@ -40,7 +42,7 @@ def _fitting(text: str, size: Callable[[str], int], most: int) -> Iterator[tuple
         if size(sentence) <= most:
             yield sentence, gap
             continue
-        words = list(_cut(sentence, re.compile(r"\s+")))
+        words = list(_cut(sentence, _SPACES))
         for number, (word, space) in enumerate(words):
             after = space if number + 1 < len(words) else gap
             halves = list(_halves(word, size, most))
@@ -50,14 +52,11 @@ def _fitting(text: str, size: Callable[[str], int], most: int) -> Iterator[tuple
 
 def _cut(text: str, where: re.Pattern[str]) -> Iterator[tuple[str, str]]:
     start = 0
-    for found in where.finditer(text):
-        closing = len(found.group()) - len(found.group().lstrip("\"'”’»)]」』）"))
-        end = found.start() + closing
-        if text[start:end].strip():
-            yield text[start:end], text[end : found.end()]
-            start = found.end()
-    if text[start:].strip():
-        yield text[start:], ""
+    for end in [*(found.end() for found in where.finditer(text)), len(text)]:
+        said = text[start:end].rstrip()
+        if said:
+            yield said, text[start + len(said) : end]
+            start = end
 
 
 def _halves(word: str, size: Callable[[str], int], most: int) -> Iterator[str]:

@@ -16,7 +16,8 @@ from brightspark.nlp.settings import WindowSettings
 # Workers are processes, one a core: threads of the tokenizer would fight over it, and warn of forks.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-MOST_TOKENS = 512  # of a window, where neither the checkpoint nor the settings say how many it takes
+MOST_TOKENS = 512  # of a window, unless the settings say how many
+ENDLESS = 1 << 20  # tokens, where nothing says how many a network takes
 # These count positions from behind the padding's number, so that many of them are never used.
 _AFTER_PADDING = (
     "roberta",
@@ -38,12 +39,9 @@ class Tokens:
     def __init__(self, folder: Path, config: Any, settings: WindowSettings) -> None:
         self.tokenizer = load_tokenizer(folder)
         self.settings = settings
-        most = window_tokens(self.tokenizer, config)
-        self.max_tokens = min(most, settings.max_tokens or most)
+        self.max_tokens = min(window_tokens(self.tokenizer, config), settings.max_tokens or MOST_TOKENS)
         special: int = self.tokenizer.num_special_tokens_to_add()
         self.overlap = min(settings.overlap, (self.max_tokens - special) // 2)
-        padding = getattr(self.tokenizer, "pad_token_type_id", 0)
-        self._padding = {"input_ids": self.tokenizer.pad_token_id, "token_type_ids": padding}
 
     def windows(self, text: Any) -> Iterator[Window]:
         """The windows of a text, each with the tokenizer's arrays.
@@ -58,31 +56,43 @@ class Tokens:
             stride=self.overlap,
             return_overflowing_tokens=True,
         )
-        names = [name for name in self.tokenizer.model_input_names if name in cut]
         for number in range(len(cut["input_ids"])):
-            yield {name: np.asarray(cut[name][number], dtype=np.int32) for name in names}
+            yield arrays(self.tokenizer, {name: rows[number] for name, rows in cut.items()})
 
     def first(self, text: Any) -> Window:
         """The first window of a text; raises as `windows` does."""
         text = checked(text, self.settings.max_chars)
-        cut = self.tokenizer(text, truncation=True, max_length=self.max_tokens)
-        return {name: np.asarray(cut[name], dtype=np.int32) for name in self.tokenizer.model_input_names if name in cut}
+        return arrays(self.tokenizer, self.tokenizer(text, truncation=True, max_length=self.max_tokens))
 
-    def pair(self, text: str, second: str) -> Window:
-        """A checked text, cut where the window is full, and behind it a second one that is not cut."""
-        cut = self.tokenizer(text, second, truncation="only_first", max_length=self.max_tokens)
-        return {name: np.asarray(cut[name], dtype=np.int32) for name in self.tokenizer.model_input_names if name in cut}
+    def pairs(self, text: Any, seconds: Sequence[str]) -> Iterator[Window]:
+        """A text with each of some others behind it; it is cut where the window is full, they are not.
 
-    def padded(self, windows: Sequence[Window]) -> dict[str, torch.Tensor]:
-        """Windows as tensors of rows × tokens, filled up on the right to the longest."""
-        longest = max(map(size, windows))
-        batch = {}
-        for name in windows[0]:
-            rows = np.full((len(windows), longest), self._padding.get(name, 0), dtype=np.int64)
-            for row, window in zip(rows, windows, strict=True):
-                row[: len(window[name])] = window[name]
-            batch[name] = torch.from_numpy(rows)
-        return batch
+        Raises as `windows` does.
+        """
+        text = checked(text, self.settings.max_chars)
+        for second in seconds:
+            yield arrays(
+                self.tokenizer, self.tokenizer(text, second, truncation="only_first", max_length=self.max_tokens)
+            )
+
+
+def arrays(tokenizer: Any, encoded: Mapping[str, Any]) -> Window:
+    """What a tokenizer says of one text, as far as its network wants it."""
+    names = [name for name in tokenizer.model_input_names if name in encoded]
+    return {name: np.asarray(encoded[name], dtype=np.int32) for name in names}
+
+
+def padded(tokenizer: Any, windows: Sequence[Window], device: str = "cpu") -> dict[str, torch.Tensor]:
+    """Windows as tensors of rows × tokens, filled up on the right to the longest."""
+    longest = max(map(size, windows))
+    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": getattr(tokenizer, "pad_token_type_id", 0)}
+    batch = {}
+    for name in windows[0]:
+        rows = np.full((len(windows), longest), fill.get(name, 0), dtype=np.int64)
+        for row, window in zip(rows, windows, strict=True):
+            row[: len(window[name])] = window[name]
+        batch[name] = torch.from_numpy(rows).to(device, non_blocking=True)
+    return batch
 
 
 def size(window: Window) -> int:
@@ -131,10 +141,13 @@ def load_tokenizer(folder: Path) -> Any:
 
 def window_tokens(tokenizer: Any, config: Any) -> int:
     """The most tokens that a network takes at once, the special ones included."""
-    known = [MOST_TOKENS]
-    if tokenizer.model_max_length < 1_000_000:  # transformers' word for "not said" is 1e30
-        known.append(int(tokenizer.model_max_length))
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions:
-        known.append(positions - (config.pad_token_id + 1 if config.model_type in _AFTER_PADDING else 0))
-    return min(known)
+    said = int(min(tokenizer.model_max_length, ENDLESS))  # transformers' word for "not said" is 1e30
+    return min(said, positions(config))
+
+
+def positions(config: Any) -> int:
+    """How many places for tokens a network has; ENDLESS for those that count distances, as T5 does."""
+    known = getattr(config, "max_position_embeddings", None)
+    if not known:
+        return ENDLESS
+    return int(known) - (config.pad_token_id + 1 if config.model_type in _AFTER_PADDING else 0)

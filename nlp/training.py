@@ -16,7 +16,7 @@ from brightspark.core.task import Batch, Record, Task
 from brightspark.nlp.network import load_classifier, load_config
 from brightspark.nlp.settings import WindowSettings
 from brightspark.nlp.start import PREFIX
-from brightspark.nlp.tokens import Tokens, Window
+from brightspark.nlp.tokens import Tokens, Window, padded
 
 _DROPOUTS = (  # what the families of transformers call it
     "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "classifier_dropout",
@@ -84,7 +84,7 @@ class Collate:
     def __call__(self, examples: Sequence[Example]) -> Batch:
         """What a Task asks for as `collate`."""
         windows, truth = zip(*examples, strict=True)
-        return self.tokens.padded(windows), torch.stack(truth)
+        return padded(self.tokens.tokenizer, windows), torch.stack(truth)
 
 
 def depths(network: Any) -> dict[str, int]:

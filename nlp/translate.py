@@ -9,15 +9,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import torch
-import transformers
 
-from brightspark.core.errors import ArtifactError
 from brightspark.core.predictor import Answer, Predictor, Record, Work
 from brightspark.nlp.decode import Decoded, shrinking_beams
 from brightspark.nlp.languages import Direction, direct
-from brightspark.nlp.network import open_network, quiet
+from brightspark.nlp.network import load_translator
 from brightspark.nlp.sentences import parts
-from brightspark.nlp.tokens import checked, load_tokenizer
+from brightspark.nlp.tokens import Window, arrays, checked, load_tokenizer, padded, positions, size, window_tokens
 from brightspark.nlp.translation_settings import TranslationSettings
 
 ANSWER = pa.struct([("translation", pa.string()), ("score", pa.float32())])
@@ -27,9 +25,9 @@ EARLY: dict[str, bool | str] = {"false": False, "true": True, "never": "never"}
 
 
 class Part(NamedTuple):
-    """Some sentences as tokens, and the white space that follows them."""
+    """Some sentences as the tokenizer's arrays, and the white space that follows them."""
 
-    tokens: list[int]
+    window: Window
     gap: str
 
 
@@ -51,33 +49,28 @@ def load(folder: Path, device: str, settings: TranslationSettings) -> Predictor:
     tokenizer = load_tokenizer(folder)
     direction = direct(tokenizer, network.config.model_type, settings.source_language, settings.target_language)
     config = generation(network, settings, direction)
-    most = min(settings.max_tokens, positions(network.config))
+    most = min(settings.max_tokens, window_tokens(tokenizer, network.config))
 
-    def encoded(text: str) -> list[int]:
-        numbers: list[int] = tokenizer(direction.prefix + text)["input_ids"]
-        return numbers
+    def encoded(text: str) -> Window:
+        return arrays(tokenizer, tokenizer(direction.prefix + text))
 
     encoded("once")  # sets how the tokenizer works, before threads share it
 
     def split(record: Record, work: Work) -> Iterator[Part]:
-        text = checked(record[settings.text_col], settings.max_chars)
-        for said, gap in parts(text, lambda part: len(encoded(part)), most):
+        text = checked(record[settings.text_col], settings.max_chars).strip()
+        whole = encoded(text)
+        if size(whole) <= most:
+            yield Part(whole, "")
+            return
+        for said, gap in parts(text, lambda part: size(encoded(part)), most):
             yield Part(encoded(said), gap)
 
     def prepare(pieces: Sequence[Part]) -> tuple[dict[str, torch.Tensor], Sequence[Part]]:
-        longest = max(len(piece.tokens) for piece in pieces)
-        ids = torch.full((len(pieces), longest), tokenizer.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for number, piece in enumerate(pieces):
-            ids[number, : len(piece.tokens)] = torch.tensor(piece.tokens)
-            mask[number, : len(piece.tokens)] = 1
-        batch = {"input_ids": ids, "attention_mask": mask}
-        return {name: rows.to(device, non_blocking=True) for name, rows in batch.items()}, pieces
+        return padded(tokenizer, [piece.window for piece in pieces], device), pieces
 
     def predict(batch: tuple[dict[str, torch.Tensor], Sequence[Part]]) -> Sequence[Translated]:
         inputs, pieces = batch
-        with quiet():
-            found: Decoded = network.generate(**inputs, generation_config=config, custom_generate=shrinking_beams)
+        found: Decoded = network.generate(**inputs, generation_config=config, custom_generate=shrinking_beams)
         texts = [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in found.tokens]
         return [
             Translated(text.strip(), score, len(tokens), piece.gap)
@@ -100,26 +93,14 @@ def load(folder: Path, device: str, settings: TranslationSettings) -> Predictor:
 
 def joined(record: Record, answers: Sequence[Translated]) -> Answer:
     """A text's translation from those of its parts, with the white space that was between them."""
-    text = "".join(part.text + (part.gap if number + 1 < len(answers) else "") for number, part in enumerate(answers))
+    text = "".join(part.text + part.gap for part in answers)  # behind the last one there is no gap
     tokens = sum(part.tokens for part in answers)
     return {"translation": text, "score": sum(part.score * part.tokens for part in answers) / tokens}
 
 
 def cost(part: Part) -> int:
     """What a part costs the network, in tokens."""
-    return max(LEAST_COST, len(part.tokens))
-
-
-def load_translator(folder: Path) -> Any:
-    """The sequence-to-sequence network of a folder, in float32 and frozen; its weights stay mapped from the file.
-
-    Raises ArtifactError where the folder holds another kind of network, or weights that do not fit.
-    """
-    what = "a translator (sequence-to-sequence network)"
-    network, missing = open_network(transformers.AutoModelForSeq2SeqLM, folder, what)
-    if missing:
-        raise ArtifactError(f"{folder} is not {what}: its weights lack {missing[0]}")
-    return network.requires_grad_(False).eval()
+    return max(LEAST_COST, size(part.window))
 
 
 def generation(network: Any, settings: TranslationSettings, direction: Direction) -> Any:
@@ -135,13 +116,8 @@ def generation(network: Any, settings: TranslationSettings, direction: Direction
         "do_sample": False,
         "num_return_sequences": 1,
         "use_cache": True,
-        **dict(direction.options),
+        **direction.options,
     }
     for name, value in said.items():
         setattr(config, name, value)
     return config
-
-
-def positions(config: Any) -> int:
-    """The most tokens that a network takes, or gives."""
-    return int(getattr(config, "max_position_embeddings", None) or 1 << 20)  # T5 counts distances and has no end

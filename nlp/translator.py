@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +76,11 @@ class TranslatorModel(ScoringModel[TranslationSettings]):
 
 
 def _described(folder: Path) -> Artifact:
-    from brightspark.nlp.tokens import load_tokenizer
-    from brightspark.nlp.translate import load_translator
+    from brightspark.nlp.network import load_translator
 
     described = describe_checkpoint(folder, kind=KIND)
     load_translator(folder)  # what cannot work is found out here, not by every worker
-    load_tokenizer(folder)
-    return replace(described, labels=())
+    return described
 
 
 def _try_languages(folder: Path, settings: TranslationSettings) -> None:

@@ -15,17 +15,18 @@ import torch
 
 from brightspark.core.classifier_settings import answer_type, classified, to_probabilities
 from brightspark.core.errors import ArtifactError, SettingError
-from brightspark.core.predictor import Answer, Predictor, Record, Work
+from brightspark.core.predictor import Answer, Predictor
 from brightspark.nlp.network import load_classifier
-from brightspark.nlp.predictor import WINDOW_BATCHES
+from brightspark.nlp.predictor import Part, text_predictor
 from brightspark.nlp.settings import ZeroShotSettings
-from brightspark.nlp.tokens import Tokens, Window, checked, size
+from brightspark.nlp.tokens import Tokens, Window
 
 
 def load(folder: Path, device: str, settings: ZeroShotSettings) -> Predictor:
     """The inference network of a folder, asked about each of the settings' labels.
 
-    Raises ArtifactError where the network does not tell entailment from contradiction.
+    Raises ArtifactError where the network does not tell entailment from contradiction, SettingError where a label
+    leaves no room for the text.
     """
     network = load_classifier(folder).to(device)
     entailment, contradiction = outputs_of(network.config)
@@ -34,39 +35,21 @@ def load(folder: Path, device: str, settings: ZeroShotSettings) -> Predictor:
     for hypothesis in hypotheses:
         if len(tokens.tokenizer(hypothesis)["input_ids"]) > tokens.max_tokens // 2:
             raise SettingError(f"{hypothesis[:40]!r}… needs more than half of the network's {tokens.max_tokens} tokens")
-    tokens.pair("once", hypotheses[0])  # sets how the tokenizer cuts, before threads share it
 
-    def split(record: Record, work: Work) -> Iterator[Window]:
-        text = checked(record[settings.text_col], settings.max_chars)
-        for hypothesis in hypotheses:
-            yield tokens.pair(text, hypothesis)
+    def windows(text: Any) -> Iterator[Window]:
+        return tokens.pairs(text, hypotheses)
 
-    def prepare(windows: Sequence[Window]) -> dict[str, torch.Tensor]:
-        return {name: rows.to(device, non_blocking=True) for name, rows in tokens.padded(windows).items()}
+    def outputs(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        logits: torch.Tensor = network(**batch).logits
+        entailed = logits[:, [entailment]]
+        # With several labels each is asked for by itself: entailed, or contradicted.
+        return entailed - logits[:, [contradiction]] if settings.multi_label else entailed
 
-    def predict(batch: dict[str, torch.Tensor]) -> Sequence[float]:
-        logits = network(**batch).logits.float()
-        entailed = logits[:, entailment]
-        if settings.multi_label:  # each label by itself: entailed, or contradicted
-            entailed = entailed - logits[:, contradiction]
-        return list(entailed.tolist())
-
-    def join(record: Record, answers: Sequence[float]) -> Answer:
-        (row,) = to_probabilities(torch.from_numpy(np.array([answers], dtype=np.float32)), settings)
+    def answer(parts: Sequence[Part]) -> Answer:
+        (row,) = to_probabilities(torch.from_numpy(np.concatenate([part.outputs for part in parts]))[None], settings)
         return classified(row, settings.candidate_labels, settings)
 
-    return Predictor(
-        columns=(settings.text_col,),
-        answer_type=answer_type(settings),
-        split=split,
-        prepare=prepare,
-        predict=predict,
-        join=join,
-        size=size,
-        batch_cost=settings.batch_size,
-        window_batches=WINDOW_BATCHES,
-        module=network,
-    )
+    return text_predictor(network, tokens, windows, device, settings, answer_type(settings), outputs, answer)
 
 
 def outputs_of(config: Any) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ import transformers
 from brightspark.core.errors import ArtifactError, InputError, SettingError
 from brightspark.nlp import TextClassifierModel, TextEmbedder
 from brightspark.nlp.predictor import Part, pooled
-from brightspark.nlp.settings import TextSettings
-from brightspark.nlp.tokens import checked
+from brightspark.nlp.settings import TextSettings, WindowSettings
+from brightspark.nlp.tokens import Tokens, checked
 from tests.nlp.checkpoints import LABELS, plain_logits, save_classifier, save_encoder, softmax, text
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -105,6 +107,16 @@ def test_a_lone_surrogate_becomes_the_replacement_character() -> None:
     assert checked("grün 😀", 100) == "grün 😀"
     with pytest.raises(InputError, match="3 characters"):
         checked("abc", 2)
+
+
+def test_windows_have_the_tokens_that_settings_and_network_allow(classifier: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    shutil.copytree(classifier, folder)
+    told = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**told, "model_max_length": 2048}))
+    network = transformers.BertConfig(max_position_embeddings=1024)
+    tokens = {most: Tokens(folder, network, WindowSettings(max_tokens=most)).max_tokens for most in (None, 800, 5000)}
+    assert tokens == {None: 512, 800: 800, 5000: 1024}
 
 
 def test_pooling_weighs_windows_by_their_tokens() -> None:
