@@ -40,7 +40,7 @@ def load(folder: Path, device: str, settings: ZeroShotSettings) -> Predictor:
         return tokens.pairs(text, hypotheses)
 
     def outputs(batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        logits: torch.Tensor = network(**batch).logits
+        logits: torch.Tensor = network(**batch).logits.float()
         entailed = logits[:, [entailment]]
         # With several labels each is asked for by itself: entailed, or contradicted.
         return entailed - logits[:, [contradiction]] if settings.multi_label else entailed
