@@ -92,7 +92,9 @@ def fit(
             shutil.rmtree(fits, ignore_errors=True)
         with suppress(OSError):  # not empty: something else lies there
             Path(beside).rmdir()
-    show({"out": out, **trained.artifact.metrics}, title=f"{len(trained.labels)} labels, in {out}", as_json=as_json)
+    labels = trained.artifact.labels
+    title = f"{len(labels)} labels, in {out}" if labels else f"trained, in {out}"
+    show({"out": out, **trained.artifact.metrics}, title=title, as_json=as_json)
 
 
 def _beside(out: str) -> str:

@@ -36,7 +36,7 @@ from brightspark.core.run import Run
 from brightspark.core.shards import Shards
 from brightspark.core.stage import spark_path, stage
 from brightspark.core.storage import absolute, split_scheme
-from brightspark.core.survey import Survey, is_held_out, survey
+from brightspark.core.survey import Survey, is_held_out, survey, survey_rows
 from brightspark.core.training_settings import TrainingSettings
 from brightspark.core.transform import quoted, workers_are_here
 
@@ -58,6 +58,8 @@ class Fit:
     spark: SparkSession
     place: Path
     survey: Survey
+    learned: DataFrame
+    """The training rows, as the caller's table has them."""
 
     @property
     def run(self) -> Path:
@@ -92,6 +94,9 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
 
     builder: ClassVar[str]
 
+    labelled: ClassVar[bool] = True
+    """Whether what is learned is labels, of which there are few and each has its rows."""
+
     watch: Callable[[Mapping[str, Any]], None] | None = None
     """Gets each line of the training's journal (`brightspark.core.journal.Journal`); by default the log does."""
 
@@ -100,6 +105,10 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
     @abstractmethod
     def key(self, df: DataFrame) -> tuple[str, ...]:
         """The columns that name a row where no `group_col` is set; raises InputError where there are none."""
+
+    @abstractmethod
+    def truth_col(self) -> str:
+        """The column of what is learned; rows without it take no part."""
 
     def origin(self) -> str:
         """Names the weights that training starts with, where the settings only say where: other ones, another fit."""
@@ -122,11 +131,14 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
     def _fit(self, dataset: DataFrame) -> Any:
         settings = self.settings
         group = self._group(dataset)
-        found = survey(
-            dataset, label=settings.label_col, group=group, share=settings.validation_share, key=self.key(dataset)
-        )
+        truth, share = self.truth_col(), settings.validation_share
+        look = survey if self.labelled else survey_rows
+        found = look(dataset, truth, group=group, share=share, key=self.key(dataset))
+        taking_part = dataset.filter(F.col(quoted(truth)).isNotNull())
+        held_out = is_held_out(group, share, found.moved)
         with _place(dataset.sparkSession, settings.run_folder, self._name(found)) as place:
-            fit = Fit(spark=dataset.sparkSession, place=place, survey=found)
+            learned = taking_part.filter(~held_out)
+            fit = Fit(spark=dataset.sparkSession, place=place, survey=found, learned=learned)
             with alone:
                 todo = Run(
                     folder=fit.run,
@@ -137,19 +149,17 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
                     settings=self._training_settings(found),
                 )
                 _try_task(todo)
-            self._stage(dataset, group, fit)
+            self._stage(fit, taking_part.filter(held_out))
             train(dataset.sparkSession, todo, say=self.watch)
             for part in fit.parts:  # this node's copy: no other fit reads it
                 fit.shards(part).forget()
             return self.model(fit)
 
-    def _stage(self, df: DataFrame, group: Sequence[str], fit: Fit) -> None:
+    def _stage(self, fit: Fit, held_out: DataFrame) -> None:
         """Stages both parts; the budget of errors is that of all rows together."""
-        labelled = df.filter(F.col(quoted(self.settings.label_col)).isNotNull())
-        held_out = is_held_out(group, self.settings.validation_share, fit.survey.moved)
         left = int(self.settings.max_error_rate * (fit.survey.rows + fit.survey.held_out))
         for part in fit.parts:
-            side = labelled.filter(held_out if part == VALIDATION else ~held_out)
+            side = held_out if part == VALIDATION else fit.learned
             try:
                 left -= self._stage_once(self.rows(side, fit), fit.place / part, left).failed
             except BudgetError as error:

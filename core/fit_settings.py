@@ -17,9 +17,6 @@ MONITORS = ("loss", "accuracy", "balanced_accuracy")
 class FitSettings(TrainingSettings):
     """What every estimator can be told: how it trains, and on which rows."""
 
-    label_col: Annotated[str, "column of the label: a text, a whole number or a boolean, or an array of several"] = (
-        "label"
-    )
     group_col: Annotated[
         str | None, "column of what must not stand on both sides: a patient, a camera; by default each row is its own"
     ] = None
@@ -42,6 +39,9 @@ class FitSettings(TrainingSettings):
 class ClassifierFitSettings(FitSettings):
     """What every estimator of a classifier can be told."""
 
+    label_col: Annotated[str, "column of the label: a text, a whole number or a boolean, or an array of several"] = (
+        "label"
+    )
     trained_blocks: Annotated[
         int | None, "blocks that learn, counted from the network's end; 0 for the classifier alone, by default all"
     ] = None

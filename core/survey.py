@@ -59,7 +59,7 @@ class Survey:
 
 
 def survey(
-    df: DataFrame, *, label: str, group: Sequence[str], share: float, key: Sequence[str] | None = None
+    df: DataFrame, label: str, *, group: Sequence[str], share: float, key: Sequence[str] | None = None
 ) -> Survey:
     """Looks at the labels of `df`, and at the columns that say what must not stand on both sides.
 
@@ -82,8 +82,7 @@ def survey(
         if moved:
             counts = _label_counts(labelled, share, moved)
         found = _sides(labelled, share, moved)
-    if found.rows[0] < 2:
-        raise InputError("a single row is left to learn from: it takes two at least")
+    _check_rows(found)
     ordered = sorted(counts, key=_by_size if _whole_numbers(df, label) else str)
     _warn(total - sum(found.rows), total, found.rows[1], share, moved)
     return Survey(
@@ -94,6 +93,37 @@ def survey(
         unlabelled=total - sum(found.rows),
         multi_label=multi_label,
         moved=moved,
+        fingerprint=found.fingerprint,
+    )
+
+
+def survey_rows(
+    df: DataFrame, truth: str, *, group: Sequence[str], share: float, key: Sequence[str] | None = None
+) -> Survey:
+    """The same look at rows whose `truth` is no label, such as a translation: there is just one of each.
+
+    Raises InputError for a column that is missing, and for rows that hold nothing in it.
+    """
+    if truth not in df.columns:
+        raise InputError(f"the table has no column {truth!r}; {did_you_mean(truth, df.columns)}")
+    said = F.when(F.col(quoted(truth)).isNotNull(), F.array(F.xxhash64(quoted(truth))))
+    light = df.select(_hash(key or group).alias("key"), _hash(group).alias("group"), said.alias("labels"))
+    with persisted(light) as rows:
+        total = rows.count()
+        _check_any(total)
+        found = _sides(rows.filter("labels is not null"), share, moved=())
+    if not sum(found.rows):
+        raise InputError(f"there is nothing to learn from: the column {truth!r} is null in all of the {total:,} rows")
+    _check_rows(found)
+    _warn(total - sum(found.rows), total, found.rows[1], share, ())
+    return Survey(
+        labels=(),
+        counts=(),
+        rows=found.rows[0],
+        held_out=found.rows[1],
+        unlabelled=total - sum(found.rows),
+        multi_label=False,
+        moved=(),
         fingerprint=found.fingerprint,
     )
 
@@ -145,10 +175,11 @@ def _sides(rows: DataFrame, share: float, moved: Sequence[int]) -> _Sides:
     sums = [
         F.sum(half.cast("decimal(20,0)")).cast("string").alias(name) for half, name in zip(halves, "ab", strict=True)
     ]
-    out = F.sum(_falls_out(F.col("group"), share, moved).cast("int")).alias("out")
-    found = rows.agg(F.count(F.lit(1)).alias("rows"), out, *sums).collect()[0]
-    digest = hashlib.sha256(f"{found['rows']} {found['out']} {found['a']} {found['b']}".encode()).hexdigest()
-    return _Sides(rows=(found["rows"] - found["out"], found["out"]), fingerprint=digest)
+    falls = F.sum(_falls_out(F.col("group"), share, moved).cast("int")).alias("out")
+    found = rows.agg(F.count(F.lit(1)).alias("rows"), falls, *sums).collect()[0]
+    digest = hashlib.sha256(f"{found['rows']} {out} {found['a']} {found['b']}".encode()).hexdigest()
+    out = found["out"] or 0  # of no rows there is no sum
+    return _Sides(rows=(found["rows"] - out, out), fingerprint=digest)
 
 
 def _label_counts(rows: DataFrame, share: float, moved: Sequence[int]) -> dict[str, tuple[int, int]]:
@@ -172,9 +203,18 @@ def _groups_of(rows: DataFrame, labels: Sequence[str], share: float) -> tuple[in
     return tuple(sorted(row["group"] for row in groups))
 
 
-def _check(counts: dict[str, tuple[int, int]], total: int, label: str, multi_label: bool) -> None:
+def _check_any(total: int) -> None:
     if not total:
         raise InputError("the table has no rows: there is nothing to learn from")
+
+
+def _check_rows(found: _Sides) -> None:
+    if found.rows[0] < 2:
+        raise InputError("a single row is left to learn from: it takes two at least")
+
+
+def _check(counts: dict[str, tuple[int, int]], total: int, label: str, multi_label: bool) -> None:
+    _check_any(total)
     if not counts:
         raise InputError(
             f"none of the {total:,} rows has a label: the column {label!r} is null or empty in all of them"
@@ -189,7 +229,7 @@ def _check(counts: dict[str, tuple[int, int]], total: int, label: str, multi_lab
 
 def _warn(unlabelled: int, total: int, held_out: int, share: float, moved: Sequence[int]) -> None:
     if unlabelled:
-        _log.warning("%s of %s rows have no label and take no part", f"{unlabelled:,}", f"{total:,}")
+        _log.warning("%s of %s rows have nothing to learn and take no part", f"{unlabelled:,}", f"{total:,}")
     if moved:
         _log.warning("%d groups learn that would validate: a label would have had no row to learn from", len(moved))
     if share and not held_out:

@@ -14,7 +14,7 @@ from brightspark.core.calibration import fit_temperature, rescaled
 from brightspark.core.classifier import ClassifierModel
 from brightspark.core.estimator import TRAINING, VALIDATION, Fit
 from brightspark.core.evaluation import evaluate
-from brightspark.core.fit_settings import ClassifierFitSettings
+from brightspark.core.fit_settings import ClassifierFitSettings, FitSettings
 from brightspark.core.persisted import persisted
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def trained_classifier(
     artifact = replace(
         described,
         address=str(kept),
-        training=_training(fit, settings, counts),
-        limits=_limits(fit, settings, counts),
+        training={**training_card(fit, settings), "rows_by_label": counts},
+        limits=(*held_out_limits(fit, settings), *_rare_labels(counts)),
     )
     columns = {name: getattr(settings, name) for name in ("prediction_col", "probability_col", "error_col")}
     said = {**reading, **columns, "multi_label": fit.survey.multi_label}
@@ -101,14 +101,13 @@ def _rows_by_label(fit: Fit) -> dict[str, int]:
     return {name: found.get(name, 0) for name in fit.survey.labels}
 
 
-def _training(fit: Fit, settings: ClassifierFitSettings, counts: Mapping[str, int]) -> dict[str, Any]:
-    """What the card says of the training: the data, by name and number, and each setting."""
+def training_card(fit: Fit, settings: FitSettings) -> dict[str, Any]:
+    """What the card says of a training: the data, by name and number, and each setting."""
     manifest = fit.shards(TRAINING).manifest
     result = fit.result()
     own = {name: value for name, value in asdict(settings).items() if name not in ("storage_options", "run_folder")}
     return {
         "training_rows": manifest.rows,
-        "rows_by_label": counts,
         "data": fit.survey.fingerprint,
         "staged_data": manifest.row_hash,
         "steps": result["steps"],
@@ -117,24 +116,26 @@ def _training(fit: Fit, settings: ClassifierFitSettings, counts: Mapping[str, in
     }
 
 
-def _limits(fit: Fit, settings: ClassifierFitSettings, counts: Mapping[str, int]) -> tuple[str, ...]:
-    """What whoever reads the metrics must know."""
+def held_out_limits(fit: Fit, settings: FitSettings) -> tuple[str, ...]:
+    """What whoever reads the metrics must know of the rows that they are over."""
     limits = []
     if fit.survey.held_out:
         held_out = len(fit.shards(VALIDATION))
         limits.append(
-            f"The metrics are over {held_out:,} rows that were held out of training, but picked its best epoch and the "
-            "temperature: expect somewhat less elsewhere."
+            f"The metrics are over rows out of {held_out:,} that were held out of training, but picked its best epoch "
+            "and what was set by them: expect somewhat less elsewhere."
         )
     else:
         limits.append("No rows were held out: nothing is known of how good it is.")
     if settings.group_col is None:
         limits.append(
-            "Rows were held out one by one. Where several rows show the same patient, camera or thing, the metrics are "
-            "too good; group_col keeps such rows together."
+            "Rows were held out one by one. Where several rows show the same patient, camera, document or thing, the "
+            "metrics are too good; group_col keeps such rows together."
         )
-    rare = [name for name, count in counts.items() if count < RARE]
-    if rare:
-        shown = ", ".join(rare[:10]) + (", …" if len(rare) > 10 else "")
-        limits.append(f"Fewer than {RARE} training rows: {shown}.")
     return tuple(limits)
+
+
+def _rare_labels(counts: Mapping[str, int]) -> tuple[str, ...]:
+    rare = [name for name, count in counts.items() if count < RARE]
+    shown = ", ".join(rare[:10]) + (", …" if len(rare) > 10 else "")
+    return (f"Fewer than {RARE} training rows: {shown}.",) if rare else ()

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from brightspark.nlp.model import TextClassifierModel
     from brightspark.nlp.read import read_texts
     from brightspark.nlp.settings import EmbedderSettings, TextSettings, ZeroShotSettings
+    from brightspark.nlp.translation_fit_settings import TranslationFitSettings
     from brightspark.nlp.translation_settings import TranslationSettings
     from brightspark.nlp.translator import TranslatorModel
+    from brightspark.nlp.translator_estimator import Translator
     from brightspark.nlp.zero_shot_model import ZeroShotClassifierModel
 
 _HOMES = {
@@ -32,7 +34,9 @@ _HOMES = {
     "TextEmbedder": "brightspark.nlp.embedder",
     "TextFitSettings": "brightspark.nlp.fit_settings",
     "TextSettings": "brightspark.nlp.settings",
+    "TranslationFitSettings": "brightspark.nlp.translation_fit_settings",
     "TranslationSettings": "brightspark.nlp.translation_settings",
+    "Translator": "brightspark.nlp.translator_estimator",
     "TranslatorModel": "brightspark.nlp.translator",
     "ZeroShotClassifierModel": "brightspark.nlp.zero_shot_model",
     "ZeroShotSettings": "brightspark.nlp.settings",
@@ -47,7 +51,9 @@ __all__ = [
     "TextEmbedder",
     "TextFitSettings",
     "TextSettings",
+    "TranslationFitSettings",
     "TranslationSettings",
+    "Translator",
     "TranslatorModel",
     "ZeroShotClassifierModel",
     "ZeroShotSettings",

@@ -12,7 +12,7 @@ from brightspark.core.run import WEIGHTS
 from brightspark.core.survey import label_names
 from brightspark.core.trained import trained_classifier
 from brightspark.core.transform import quoted
-from brightspark.nlp.columns import check_text_column
+from brightspark.nlp.columns import check_text_column, text_error
 from brightspark.nlp.fit_settings import TextFitSettings
 from brightspark.nlp.settings import WindowSettings
 
@@ -50,6 +50,10 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
         check_text_column(df, self.settings.text_col)
         return (self.settings.text_col,)
 
+    def truth_col(self) -> str:
+        """The column of labels."""
+        return self.settings.label_col
+
     def origin(self) -> str:
         """The digest of the weights that training starts with."""
         from brightspark.nlp.start import origin
@@ -73,12 +77,7 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
         """`text`, `label`, its name or names, and `error`: no row crosses into Python."""
         names = label_names(df, self.settings.label_col)
         text = F.col(quoted(self.settings.text_col)).cast("string")
-        most = self.settings.max_chars
-        error = (
-            F.when(text.isNull(), "the text is null")
-            .when(F.regexp_replace(text, r"(?U)\s+", "") == "", "the text is empty")
-            .when(F.length(text) > most, F.lit(f"the text has more than the {most:,} characters of max_chars"))
-        )
+        error = text_error(text, self.settings.max_chars)
         label = names if fit.survey.multi_label else names[0]
         return df.select(text.alias("text"), label.alias("label"), error.alias("error"))
 

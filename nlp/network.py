@@ -13,6 +13,11 @@ from transformers.utils import logging as transformers_logging
 
 from brightspark.core.errors import ArtifactError
 
+_DROPOUTS = (  # what the families of transformers call it
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "classifier_dropout",
+    "seq_classif_dropout", "dropout_rate", "resid_pdrop", "embd_pdrop", "attn_pdrop",
+)  # fmt: skip
+
 
 def load_classifier(folder: Path, config: Any = None) -> Any:
     """The sequence classifier of a folder, in float32 and frozen; its weights stay mapped from the file.
@@ -31,12 +36,12 @@ def load_encoder(folder: Path) -> Any:
     return _complete(transformers.AutoModel, folder, "a text encoder")
 
 
-def load_translator(folder: Path) -> Any:
+def load_translator(folder: Path, config: Any = None) -> Any:
     """The sequence-to-sequence network of a folder, in float32 and frozen; its weights stay mapped from the file.
 
-    Raises ArtifactError where the folder holds another kind of network, or weights that do not fit.
+    `config` takes the place of the folder's own. Raises ArtifactError where the folder holds another kind of network, or weights that do not fit.
     """
-    return _complete(transformers.AutoModelForSeq2SeqLM, folder, "a translator (sequence-to-sequence network)")
+    return _complete(transformers.AutoModelForSeq2SeqLM, folder, "a translator (sequence-to-sequence network)", config)
 
 
 def open_network(kind: Any, folder: Path, what: str, config: Any = None, **options: Any) -> tuple[Any, list[str]]:
@@ -69,6 +74,14 @@ def load_config(folder: Path) -> Any:
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever a foreign file makes transformers raise
         raise ArtifactError(f"{folder}/config.json is no network that transformers has: {error}") from error
+
+
+def with_dropout(config: Any, dropout: float | None) -> Any:
+    """The same configuration with another dropout in all layers; None leaves the checkpoint's."""
+    for name in _DROPOUTS if dropout is not None else ():
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    return config
 
 
 def read_labels(config: Any) -> tuple[str, ...]:

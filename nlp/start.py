@@ -48,6 +48,11 @@ def write_start(folder: Path, settings: TextFitSettings, labels: Sequence[str], 
     network = _classifier(source, labels, multi_label=multi_label)
     if network.config.pad_token_id is None:
         network.config.pad_token_id = tokenizer.pad_token_id
+    save_start(folder, network, tokenizer)
+
+
+def save_start(folder: Path, network: Any, tokenizer: Any) -> None:
+    """Writes a network and its tokenizer to `folder`, as transformers has them: beside it, and renamed into place."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     with quiet():

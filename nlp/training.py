@@ -13,15 +13,10 @@ import torch
 from brightspark.core.classification_task import Truth, classifying
 from brightspark.core.classifier_facts import ClassifierFacts
 from brightspark.core.task import Batch, Record, Task
-from brightspark.nlp.network import load_classifier, load_config
+from brightspark.nlp.network import load_classifier, load_config, with_dropout
 from brightspark.nlp.settings import WindowSettings
 from brightspark.nlp.start import PREFIX
 from brightspark.nlp.tokens import Tokens, Window, padded
-
-_DROPOUTS = (  # what the families of transformers call it
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "classifier_dropout",
-    "seq_classif_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop",
-)  # fmt: skip
 
 Example = tuple[Window, torch.Tensor]
 
@@ -114,9 +109,4 @@ def _layer(name: str) -> int | None:
 
 
 def _network(folder: Path, dropout: float | None) -> Any:
-    config = load_config(folder)
-    if dropout is not None:
-        for name in _DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, dropout)
-    return load_classifier(folder, config).requires_grad_(True)
+    return load_classifier(folder, with_dropout(load_config(folder), dropout)).requires_grad_(True)

@@ -50,7 +50,7 @@ class TranslatorModel(ScoringModel[TranslationSettings]):
         does not know; InputError for a name that nobody knows.
         """
         found = find_checkpoint(name, kind=KIND)
-        artifact = _described(found) if isinstance(found, Path) else found
+        artifact = translator_artifact(found) if isinstance(found, Path) else found
         model = cls(artifact, **{**artifact.settings, **settings})
         _try_languages(Path(artifact.address), model.settings)
         return model
@@ -75,7 +75,11 @@ class TranslatorModel(ScoringModel[TranslationSettings]):
         }
 
 
-def _described(folder: Path) -> Artifact:
+def translator_artifact(folder: Path) -> Artifact:
+    """An artifact over a folder with a translator as transformers has it.
+
+    Raises ArtifactError where a file is missing or the weights do not fit; pickled weights are not opened.
+    """
     from brightspark.nlp.network import load_translator
 
     described = describe_checkpoint(folder, kind=KIND)

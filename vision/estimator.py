@@ -52,6 +52,10 @@ class ImageClassifier(TrainingEstimator[ImageFitSettings]):
         """The column of images or of their paths and, where there is one, that which says which frame."""
         return input_columns(df, self.settings)
 
+    def truth_col(self) -> str:
+        """The column of labels."""
+        return self.settings.label_col
+
     def origin(self) -> str:
         """The digest of the weights that training starts with."""
         from brightspark.vision.start import origin
