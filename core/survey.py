@@ -177,8 +177,8 @@ def _sides(rows: DataFrame, share: float, moved: Sequence[int]) -> _Sides:
     ]
     falls = F.sum(_falls_out(F.col("group"), share, moved).cast("int")).alias("out")
     found = rows.agg(F.count(F.lit(1)).alias("rows"), falls, *sums).collect()[0]
-    digest = hashlib.sha256(f"{found['rows']} {out} {found['a']} {found['b']}".encode()).hexdigest()
     out = found["out"] or 0  # of no rows there is no sum
+    digest = hashlib.sha256(f"{found['rows']} {out} {found['a']} {found['b']}".encode()).hexdigest()
     return _Sides(rows=(found["rows"] - out, out), fingerprint=digest)
 
 

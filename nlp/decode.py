@@ -38,15 +38,16 @@ def shrinking_beams(
     What is in `inputs` must not be named as parameters: `generate` keeps those from its own encoder's call.
     """
     search = _Search(input_ids, generation_config)
-    states, mask, cache = inputs["encoder_outputs"][0], inputs["attention_mask"], inputs["past_key_values"]
+    kept = "cache" if "cache" in inputs else "past_key_values"  # its name before transformers 5.24
+    states, mask, cache = inputs["encoder_outputs"][0], inputs["attention_mask"], inputs[kept]
     flat = input_ids
     while True:
         logits = network(
             decoder_input_ids=flat if search.length == search.prompt else flat[:, -1:],
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=mask,
-            past_key_values=cache,
             use_cache=True,
+            **{kept: cache},
         ).logits[:, -1].float()  # fmt: skip
         if search.beams > 1:  # as transformers does: processors see log-probabilities in a search, else the logits
             chances = logits_processor(flat, logits.log_softmax(dim=-1))

@@ -39,7 +39,8 @@ def load_encoder(folder: Path) -> Any:
 def load_translator(folder: Path, config: Any = None) -> Any:
     """The sequence-to-sequence network of a folder, in float32 and frozen; its weights stay mapped from the file.
 
-    `config` takes the place of the folder's own. Raises ArtifactError where the folder holds another kind of network, or weights that do not fit.
+    `config` takes the place of the folder's own. Raises ArtifactError where the folder holds another kind of network,
+    or weights that do not fit.
     """
     return _complete(transformers.AutoModelForSeq2SeqLM, folder, "a translator (sequence-to-sequence network)", config)
 

@@ -1,4 +1,4 @@
-"""Learning to translate on Spark: a pyspark.ml Estimator over translators of transformers, or a small one of its own."""
+"""Learning to translate on Spark: a pyspark.ml Estimator over translators of transformers, or a new small one."""
 
 from __future__ import annotations
 

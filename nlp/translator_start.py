@@ -55,7 +55,7 @@ def _artifact(name: str) -> Artifact:
 
 def _small_marian(tokenizer: Any, settings: TranslationFitSettings) -> Any:
     """A transformer with new weights, as Marian has them (Junczys-Dowmunt et al. 2018, arXiv:1804.00344)."""
-    sides = {
+    sides: dict[str, Any] = {
         f"{side}_{name}": value
         for side in ("encoder", "decoder")
         for name, value in (

@@ -47,7 +47,7 @@ def learn_tokenizer(texts: Iterable[str], size: int, positions: int) -> Any:
         for name in ("source.spm", "target.spm"):
             Path(made, name).write_bytes(model.getvalue())
         Path(made, "vocab.json").write_text(json.dumps({name: number for number, name in enumerate(names)}))
-        files = {"vocab": f"{made}/vocab.json", "source_spm": f"{made}/source.spm", "target_spm": f"{made}/target.spm"}
-        tokenizer: Any = MarianTokenizer(**files, model_max_length=positions)
+        spm: dict[str, Any] = {f"{side}_spm": f"{made}/{side}.spm" for side in ("source", "target")}
+        tokenizer: Any = MarianTokenizer(vocab=f"{made}/vocab.json", **spm, model_max_length=positions)
         tokenizer.save_pretrained(f"{made}/saved")
         return MarianTokenizer.from_pretrained(f"{made}/saved")

@@ -12,6 +12,7 @@ from brightspark.samples.newsgroups import newsgroups
 from brightspark.samples.patches import dermoscopy
 from brightspark.samples.registry import fetch
 from brightspark.samples.tweets import tweets
+from brightspark.samples.verses import verses
 from brightspark.samples.weights import model
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "newsgroups",
     "photographs",
     "tweets",
+    "verses",
 ]

