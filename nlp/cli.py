@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
@@ -18,33 +19,62 @@ app = typer.Typer(
 TextsArgument = Annotated[str, typer.Argument(help="A table of texts, or a folder of text files.")]
 TextOption = Annotated[str, typer.Option("--text", help="The column of the texts.")]
 EncodingOption = Annotated[str, typer.Option("--encoding", help="Of text files, and of texts in binary columns.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="The texts' language in the checkpoint's words.")]
+ToOption = Annotated[str | None, typer.Option("--to", help="The language to translate into, likewise.")]
+
+
+class Task(StrEnum):
+    """What `fit` learns."""
+
+    CLASSIFICATION = "classification"
+    SENTIMENT = "sentiment"
+    TRANSLATION = "translation"
 
 
 @app.command()
 def fit(
     texts: Annotated[str, typer.Argument(help="A table of texts and labels, or text files in their labels' folders.")],
-    model: commands.StartOption,
+    model: Annotated[
+        str, typer.Option("--model", help="Where to start: a hub's name, a folder, an artifact, samples:NAME; scratch.")
+    ],
     out: Annotated[str, typer.Option(help="Where the artifact goes: a folder, or a URI.")],
+    task: Annotated[
+        Task, typer.Option(help="Labels; feelings, with defaults of their own; or translations.")
+    ] = Task.CLASSIFICATION,
     format: FormatOption = None,
     text: TextOption = "text",
     label: commands.LabelOption = "label",
+    target: Annotated[str, typer.Option(help="Of translation: the column of the translations.")] = "target",
+    source_language: FromOption = None,
+    target_language: ToOption = None,
     group: commands.GroupOption = None,
     encoding: EncodingOption = "utf-8",
-    epochs: Annotated[int, typer.Option(help="How often each text is seen.")] = 3,
-    batch_size: Annotated[int, typer.Option(help="Texts in a step, over all ranks.")] = 32,
+    epochs: Annotated[int | None, typer.Option(help="How often each text is seen; 3, or 20 from scratch.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Texts in a step, over all ranks; 32, or 64.")] = None,
     ranks: commands.RanksOption = 1,
     setting: commands.SetOption = None,
     run_folder: commands.RunFolderOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fine-tune a checkpoint on labelled texts. The same command goes on where it was stopped or killed."""
-    from brightspark.nlp import TextClassifier
+    """Fine-tune a checkpoint on labelled texts, or on texts and their translations; `--model scratch` begins a small
+    translator anew. The same command goes on where it was stopped or killed."""
+    from brightspark.nlp import TextClassifier, Translator
+    from brightspark.nlp.fit_settings import SENTIMENT
+    from brightspark.nlp.translation_fit_settings import SCRATCH
 
-    named = {"label_col": label, "group_col": group, "epochs": epochs, "batch_size": batch_size, "ranks": ranks}
+    estimator: type[TextClassifier | Translator] = TextClassifier
+    named = {"text_col": text, "group_col": group, "ranks": ranks, "run_folder": run_folder}
+    if task is Task.TRANSLATION:
+        estimator = Translator
+        named |= {"target_col": target, "source_language": source_language, "target_language": target_language}
+    else:
+        named |= {"label_col": label, **(SENTIMENT if task is Task.SENTIMENT else {})}
+    named |= {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
+    from_scratch = task is Task.TRANSLATION and model == SCRATCH
     commands.fit(
-        TextClassifier,
-        {**named, "text_col": text, "checkpoint": sample_or_path(model), "run_folder": run_folder},
+        estimator,
+        {**named, "checkpoint": SCRATCH if from_scratch else sample_or_path(model)},
         setting,
         source=texts,
         read=_reader(format, text, encoding),
@@ -116,8 +146,8 @@ def translate(
     model: commands.ModelArgument,
     texts: TextsArgument,
     out: OutOption,
-    source: Annotated[str | None, typer.Option("--from", help="The texts' language in the checkpoint's words.")] = None,
-    target: Annotated[str | None, typer.Option("--to", help="The language to translate into, likewise.")] = None,
+    source: FromOption = None,
+    target: ToOption = None,
     format: FormatOption = None,
     text: TextOption = "text",
     encoding: EncodingOption = "utf-8",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from brightspark.core.errors import SettingError
 from brightspark.core.fit_settings import ClassifierFitSettings
 from brightspark.nlp.settings import POOLING, WindowSettings, check_windows
+
+SENTIMENT: Mapping[str, Any] = {"training_tokens": 128, "monitor": "balanced_accuracy"}
+"""Defaults for sentiment: posts and reviews are short, or say it early, and one feeling is often far more frequent."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ class TranslationFitSettings(FitSettings):
     training_tokens: Annotated[int, "tokens of a text and of its translation that training sees: the first ones"] = 128
     max_chars: Annotated[int, "a text or translation with more characters is an error"] = 100_000
     layers: Annotated[int, "from scratch: of the encoder, and of the decoder"] = 3
-    width: Annotated[int, "from scratch: of a layer; a multiple of 64"] = 256
+    width: Annotated[int, "from scratch: of a layer; a multiple of 32"] = 256
     vocabulary: Annotated[int, "from scratch: pieces that both languages share; fewer where the texts have fewer"] = (
         8000
     )
@@ -59,8 +59,8 @@ class TranslationFitSettings(FitSettings):
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise SettingError(f"{name}={getattr(self, name)} must be at least {lowest}")
-        if self.width < 64 or self.width % 64:
-            raise SettingError(f"width={self.width} must be a multiple of 64")
+        if self.width < 32 or self.width % 32:
+            raise SettingError(f"width={self.width} must be a multiple of 32")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise SettingError(f"dropout={self.dropout} is a share: from 0 to below 1")
         if not 0 <= self.label_smoothing < 1:

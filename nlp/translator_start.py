@@ -21,6 +21,7 @@ from brightspark.nlp.translator import KIND
 from brightspark.nlp.vocabulary import learn_tokenizer
 
 POSITIONS = 512  # tokens that a network from scratch has places for
+HEAD_WIDTH = 32  # of an attention head: fewer, wider ones learned much later which word stands for which
 
 
 def origin(settings: TranslationFitSettings) -> str:
@@ -60,7 +61,7 @@ def _small_marian(tokenizer: Any, settings: TranslationFitSettings) -> Any:
         for side in ("encoder", "decoder")
         for name, value in (
             ("layers", settings.layers),
-            ("attention_heads", settings.width // 64),
+            ("attention_heads", settings.width // HEAD_WIDTH),
             ("ffn_dim", 4 * settings.width),
         )
     }

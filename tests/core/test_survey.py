@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError
-from brightspark.core.survey import is_held_out, label_names, survey
+from brightspark.core.survey import is_held_out, label_names, survey, survey_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -102,3 +102,25 @@ def test_what_names_nothing_is_refused(spark: SparkSession, rows: DataFrame) -> 
         survey(rows.withColumn("label", F.lit(None).cast("string")), label="label", group=["id"], share=0.1)
     with pytest.raises(InputError, match="all rows have the label 'a'"):
         survey(rows.filter("label = 'a'"), label="label", group=["id"], share=0.1)
+
+
+def test_rows_whose_truth_is_no_label_have_sides_and_a_fingerprint_too(rows: DataFrame) -> None:
+    said = rows.withColumn("truth", F.when(F.col("id") % 10 > 0, F.concat(F.lit("says "), "id")))
+    told = {"group": ["patient"], "share": 0.2, "key": ["id"]}
+    found, again = (survey_rows(df, "truth", **told) for df in (said, said.repartition(7).orderBy("truth")))  # type: ignore[arg-type]
+    assert found == again
+    assert (found.rows + found.held_out, found.unlabelled, found.labels) == (900, 100, ())
+    held_out = said.filter("truth is not null").filter(is_held_out(["patient"], 0.2, ()))
+    assert held_out.count() == found.held_out > 0
+    other = said.withColumn("truth", F.upper("truth"))
+    assert survey_rows(other, "truth", **told).fingerprint != found.fingerprint  # type: ignore[arg-type]
+
+
+def test_rows_without_any_truth_are_refused(rows: DataFrame) -> None:
+    told = {"group": ["id"], "share": 0.2}
+    with pytest.raises(InputError, match="no column 'truht'; did you mean 'truth'"):
+        survey_rows(rows.withColumn("truth", F.lit("a")), "truht", **told)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="null in all of the 1,000 rows"):
+        survey_rows(rows.withColumn("truth", F.lit(None).cast("string")), "truth", **told)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no rows"):
+        survey_rows(rows.limit(0), "label", **told)  # type: ignore[arg-type]

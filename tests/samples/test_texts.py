@@ -40,3 +40,13 @@ def test_transformers_opens_minilm() -> None:
     assert not found["missing_keys"]
     assert network.config.hidden_size == 384
     assert transformers.AutoTokenizer.from_pretrained(folder).model_max_length == 512
+
+
+def test_verses_come_in_both_languages() -> None:
+    found = rows(samples.verses())
+    assert len(found) == 31_102
+    assert len({row["book"] for row in found}) == 66
+    assert all(row["text"] and row["target"] for row in found)
+    first = found[0]
+    assert first["text"] == "In the beginning God created the heaven and the earth."
+    assert first["target"] == "Au commencement, Dieu créa les cieux et la terre."
