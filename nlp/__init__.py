@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from brightspark.core.evaluation import evaluate
     from brightspark.nlp.embedder import TextEmbedder
     from brightspark.nlp.estimator import TextClassifier
+    from brightspark.nlp.explain_settings import ExplainSettings
+    from brightspark.nlp.explanation import TextExplainer, explain
     from brightspark.nlp.fit_settings import TextFitSettings
     from brightspark.nlp.model import TextClassifierModel
     from brightspark.nlp.read import read_texts
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "EmbedderSettings": "brightspark.nlp.settings",
+    "ExplainSettings": "brightspark.nlp.explain_settings",
     "TextClassifier": "brightspark.nlp.estimator",
     "TextClassifierModel": "brightspark.nlp.model",
     "TextEmbedder": "brightspark.nlp.embedder",
+    "TextExplainer": "brightspark.nlp.explanation",
     "TextFitSettings": "brightspark.nlp.fit_settings",
     "TextSettings": "brightspark.nlp.settings",
     "TranslationFitSettings": "brightspark.nlp.translation_fit_settings",
@@ -41,14 +45,17 @@ _HOMES = {
     "ZeroShotClassifierModel": "brightspark.nlp.zero_shot_model",
     "ZeroShotSettings": "brightspark.nlp.settings",
     "evaluate": "brightspark.core.evaluation",
+    "explain": "brightspark.nlp.explanation",
     "read_texts": "brightspark.nlp.read",
 }
 
 __all__ = [
     "EmbedderSettings",
+    "ExplainSettings",
     "TextClassifier",
     "TextClassifierModel",
     "TextEmbedder",
+    "TextExplainer",
     "TextFitSettings",
     "TextSettings",
     "TranslationFitSettings",
@@ -58,6 +65,7 @@ __all__ = [
     "ZeroShotClassifierModel",
     "ZeroShotSettings",
     "evaluate",
+    "explain",
     "read_texts",
 ]
 

@@ -117,6 +117,39 @@ def score(
 
 
 @app.command()
+def explain(
+    model: commands.ModelArgument,
+    texts: TextsArgument,
+    out: OutOption,
+    format: FormatOption = None,
+    text: TextOption = "text",
+    label: Annotated[
+        str | None, typer.Option(help="The column of the label to explain; by default the model's prediction.")
+    ] = None,
+    encoding: EncodingOption = "utf-8",
+    batch_size: Annotated[int, typer.Option(help="Tokens in a batch, padding included.")] = 2048,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which words speak for a label: every row of TEXTS comes back with its tokens and their weights, or an
+    error."""
+    from brightspark.nlp import TextClassifierModel, TextExplainer
+
+    classifier = partial(TextClassifierModel.pretrained, sample_or_path(model), text_col=text, batch_size=batch_size)
+    read = _reader(format, text, encoding)
+    commands.score(
+        lambda: TextExplainer.of(
+            classifier(), batch_size=batch_size, **({} if label is None else {"label_col": label})
+        ),
+        source=texts,
+        read=read if label is not None else lambda spark, path: classifier().transform(read(spark, path)),
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def embed(
     model: commands.ModelArgument,
     texts: TextsArgument,

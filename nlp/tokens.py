@@ -31,6 +31,7 @@ _AFTER_PADDING = (
 )
 
 Window = Mapping[str, np.ndarray[Any, Any]]
+Spans = Sequence[tuple[int, int]]  # the characters of each token, from and to before; of special tokens none
 
 
 class Tokens:
@@ -48,16 +49,29 @@ class Tokens:
 
         Raises InputError for what is no text, is empty, or longer than `max_chars`.
         """
-        text = checked(text, self.settings.max_chars)
-        cut = self.tokenizer(
-            text,
+        cut = self._cut(text)
+        for number in range(len(cut["input_ids"])):
+            yield arrays(self.tokenizer, {name: rows[number] for name, rows in cut.items()})
+
+    def windows_with_spans(self, text: Any) -> Iterator[tuple[Window, Spans]]:
+        """The same, and where the tokens of each lie in the text; `check_spans` says whether the tokenizer can tell.
+
+        Raises as `windows` does.
+        """
+        cut = self._cut(text, return_offsets_mapping=True)
+        for number, spans in enumerate(cut["offset_mapping"]):
+            window = arrays(self.tokenizer, {name: rows[number] for name, rows in cut.items()})
+            yield window, [(int(start), int(end)) for start, end in spans]
+
+    def _cut(self, text: Any, **more: Any) -> Any:
+        return self.tokenizer(
+            checked(text, self.settings.max_chars),
             truncation=True,
             max_length=self.max_tokens,
             stride=self.overlap,
             return_overflowing_tokens=True,
+            **more,
         )
-        for number in range(len(cut["input_ids"])):
-            yield arrays(self.tokenizer, {name: rows[number] for name, rows in cut.items()})
 
     def first(self, text: Any) -> Window:
         """The first window of a text; raises as `windows` does."""
@@ -74,6 +88,15 @@ class Tokens:
             yield arrays(
                 self.tokenizer, self.tokenizer(text, second, truncation="only_first", max_length=self.max_tokens)
             )
+
+
+def check_spans(tokenizer: Any) -> None:
+    """Raises ArtifactError for a tokenizer that does not say where its tokens lie in a text."""
+    if not tokenizer.is_fast:
+        raise ArtifactError(
+            f"{type(tokenizer).__name__} does not say where its tokens lie in a text, which explanations need: save "
+            "the checkpoint with its fast tokenizer (tokenizer.json)"
+        )
 
 
 def arrays(tokenizer: Any, encoded: Mapping[str, Any]) -> Window:
