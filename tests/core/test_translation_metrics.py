@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import sacrebleu
 from pyspark.sql import SparkSession
 
 from brightspark.core.errors import InputError, SettingError
+from brightspark.core.translation_evaluator import TranslationEvaluator
 from brightspark.core.translation_metrics import translation
 
 WORDS = ["the", "house", "was", "old,", "and", "we", "went", "over", "river", "grün", "Straße", "now.", "don't"]
@@ -85,3 +87,21 @@ def test_columns_that_are_not_there(spark: SparkSession) -> None:
         translation(frame, reference="reference")
     with pytest.raises(InputError, match=r"'langage'.*language"):
         translation(frame, by="langage")
+
+
+def test_the_evaluator_gives_a_number_of_the_report_and_knows_which_is_better(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    said = [("the cat sat", "the cat sat", None), ("a dog ran off", "the dog ran", None), (None, "gone", "failed")]
+    rows = spark.createDataFrame(said, "translation string, target string, error string")
+    report = translation(rows).overall
+    for metric in ("bleu", "chrf", "ter"):
+        evaluator = TranslationEvaluator(metric)
+        assert evaluator.evaluate(rows) == getattr(report, metric)
+        assert evaluator.isLargerBetter() == (metric != "ter")
+    evaluator.save(str(tmp_path / "ter"))
+    assert TranslationEvaluator.load(str(tmp_path / "ter")).evaluate(rows) == report.ter
+    with pytest.raises(InputError, match="no chrf of these rows: 1 failed"):
+        TranslationEvaluator().evaluate(rows.filter("error is not null"))
+    with pytest.raises(SettingError, match="'blue' is not known; did you mean 'bleu'"):
+        TranslationEvaluator("blue")

@@ -40,6 +40,11 @@ def test_from_texts_to_a_report(encoder: Path, tmp_path: Path) -> None:
     assert code == 0, error
     told = json.loads(out.splitlines()[-1])
     assert (told["records"], told["errors"]) == (121, 1)
+    explained = ["explain", tmp_path / "model", tmp_path / "texts.jsonl", "--out", tmp_path / "why", "--json"]
+    code, out, error = brightspark(*explained)
+    assert code == 0, error
+    told = json.loads(out.splitlines()[-1])
+    assert (told["records"], told["errors"]) == (121, 1)
     code, out, error = brightspark("evaluate", tmp_path / "answers", "--json")
     assert code == 0, error
     assert json.loads(out.splitlines()[-1])["accuracy"] > 0.8

@@ -11,7 +11,8 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 
 from brightspark.core.evaluator import ClassificationEvaluator
 from brightspark.core.testing import Answer, Bench, SolutionContract
-from brightspark.nlp import TextClassifier, TextClassifierModel, TranslatorModel
+from brightspark.core.translation_evaluator import TranslationEvaluator
+from brightspark.nlp import TextClassifier, TextClassifierModel, Translator, TranslatorModel
 from tests.nlp.checkpoints import LABELS, plain_logits, save_classifier, save_encoder, softmax, text
 from tests.nlp.translators import FAMILIES, plain_translations, save_translator
 
@@ -59,8 +60,6 @@ class TestTextClassifier(SolutionContract):
 
 @pytest.mark.slow
 class TestTranslator(SolutionContract):
-    no_estimator = "translators are not fine-tuned yet"
-
     def model(self, folder: Path) -> TranslatorModel:
         self.folder = save_translator(folder / "mbart50", "mbart50")
         return TranslatorModel.pretrained(
@@ -90,3 +89,20 @@ class TestTranslator(SolutionContract):
 
     def answer(self, row: Any) -> Answer:
         return row["translation"], [row["score"]]
+
+    def test_works_in_a_cross_validator(self, bench: Bench, tmp_path: Path) -> None:
+        """A rate at which nothing is learned loses against one at which something is."""
+        said = [(text("glad", seed, 3), text("grim", 0, 3)) for seed in range(40)]  # always the same translation
+        rows = bench.spark.createDataFrame(said, "text string, target string")
+        estimator = Translator(
+            "scratch", layers=1, width=64, vocabulary=320, dropout=0.0, epochs=25, batch_size=8, validation_share=0.0,
+            loader_workers=0, run_folder=str(tmp_path / "runs"), precision="float32", training_tokens=32,
+        )  # fmt: skip
+        rates = [1e-9, 5e-3]
+        grid = ParamGridBuilder().addGrid(estimator.getParam("learning_rate"), rates).build()
+        evaluator = TranslationEvaluator()
+        search = CrossValidator(estimator=estimator, estimatorParamMaps=grid, evaluator=evaluator, numFolds=2, seed=1)
+        found = search.fit(rows)
+        assert found.avgMetrics[1] > 60 > found.avgMetrics[0]
+        assert isinstance(found.bestModel, TranslatorModel)
+        assert found.bestModel.artifact.training["learning_rate"] == rates[1]

@@ -104,11 +104,10 @@ def test_the_words_that_say_it_weigh_most(spark: SparkSession, model: TextClassi
 def test_every_row_comes_back_with_weights_or_a_reason(spark: SparkSession, model: TextClassifierModel) -> None:
     label = F.when(F.col("text").isNull(), "glad").when(F.length("text") == 1, None).otherwise("gladd")
     found = explain(model, rows(spark).withColumn("label", label), label_col="label").collect()
-    reasons = {row["explain_error"] for row in found}
-    assert reasons == {
-        "the text is null",
-        "there is no label to explain: label is null",
-        "the model has no label 'gladd'; did you mean 'glad'?",
+    assert {row["explain_error"] for row in found} == {
+        "InputError: the text is null",
+        "InputError: there is no label to explain: label is null",
+        "InputError: the model has no label 'gladd'; did you mean 'glad'?",
     }
     assert all(row["tokens"] is None for row in found)
 
