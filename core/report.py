@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from brightspark.core import embed
+from brightspark.core.coloured import Weight, coloured
 from brightspark.core.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class Card:
     """As in `Picture`; None where there is none to show."""
     text: str = ""
     """A record that is a text: shown whole, in the place of a picture and of the title."""
+    weights: Sequence[Weight] = ()
+    """Of a text: characters, from and to before, and what they add to the first answer; they are coloured by it."""
     answers: Sequence[tuple[str, float]] = ()
     """Label and probability (0 to 1), best first."""
     truth: str | None = None
@@ -257,6 +260,7 @@ def _drawn(section: Section) -> Section:
 def _environment() -> Environment:
     """Jinja with escaping always on, missing names as errors, and what turns blocks into HTML's data."""
     import jinja2
+    import markupsafe
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
@@ -269,6 +273,7 @@ def _environment() -> Environment:
         "picture": lambda source: embed.picture(source, _PICTURE_PIXELS),
         "card_picture": lambda source: None if source is None else embed.picture(source, _CARD_PIXELS),
         "plot": embed.plot,
+        "coloured": lambda text, weights: markupsafe.Markup(coloured(text, weights)),  # noqa: S704, it escapes
         "sound": lambda block: embed.sound(block.source, block.mime),
     }
     return environment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from brightspark.core.classification_blocks import accuracy_interval, classifica
 from brightspark.core.metrics import compare
 from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyFigure, Note, Section, Table
 from brightspark.core.training_blocks import training_blocks
-from brightspark.nlp import TextClassifier, evaluate, read_texts
+from brightspark.nlp import TextClassifier, evaluate, explain, read_texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -188,20 +187,30 @@ def _figures(run: Run) -> Figures:
 
 def _examples(run: Run) -> Gallery:
     """Some tweets as they come, by the hash of their text."""
-    rows = run.scored.orderBy(F.xxhash64("text", F.lit("examples"))).limit(SHOWN).collect()
-    return Gallery([_card(row, run.model.labels) for row in rows], caption="Tweets as they come, right or wrong.")
+    rows = run.scored.orderBy(F.xxhash64("text", F.lit("examples"))).limit(SHOWN)
+    return Gallery(
+        _cards(run, rows),
+        caption="Tweets as they come, right or wrong. Green words speak for the model's answer, red ones against it: "
+        "integrated gradients, scaled to each tweet's weightiest word.",
+    )
 
 
 def _mistakes(run: Run) -> Gallery:
     """The wrong answers, the most certain first."""
     wrong = run.scored.filter("prediction != label").withColumn("confidence", F.array_max("probability"))
-    rows = wrong.orderBy(F.desc("confidence"), "text").limit(SHOWN).collect()
-    return Gallery([_card(row, run.model.labels) for row in rows], caption="The most certain of the wrong answers.")
+    rows = wrong.orderBy(F.desc("confidence"), "text").limit(SHOWN)
+    return Gallery(_cards(run, rows), caption="The most certain of the wrong answers, and the words that led there.")
+
+
+def _cards(run: Run, rows: DataFrame) -> list[Card]:
+    """Tweets with their answers, in order, and what each word adds to the likeliest one."""
+    return [_card(row, run.model.labels) for row in explain(run.model, rows).collect()]
 
 
 def _card(row: Any, labels: Sequence[str]) -> Card:
     answers = sorted(zip(labels, row["probability"], strict=True), key=lambda answer: -answer[1])
-    return Card(title="tweet", text=html.unescape(row["text"]), answers=answers, truth=row["label"])
+    weights = [(token["start"], token["end"], token["weight"]) for token in row["tokens"] or ()]
+    return Card(title="tweet", text=row["text"], weights=weights, answers=answers, truth=row["label"])
 
 
 def _comparison(run: Run) -> list[Block]:

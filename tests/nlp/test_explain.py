@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from brightspark.core.errors import ArtifactError, InputError, SettingError
 from brightspark.nlp import ExplainSettings, TextClassifier, TextClassifierModel, TextExplainer, explain
-from brightspark.nlp.coloured import coloured
 from brightspark.nlp.explain_predictor import load
 from brightspark.nlp.tokens import check_spans
 from tests.nlp.checkpoints import LABELS, WORDS, text
@@ -122,13 +121,3 @@ def test_what_cannot_be_explained_says_so(spark: SparkSession, model: TextClassi
             TextExplainer.of(model, **wrong)
     with pytest.raises(ArtifactError, match="does not say where its tokens lie"):
         check_spans(transformers.CanineTokenizer())
-
-
-def test_coloured_text_is_the_text_and_no_markup_of_its_own() -> None:
-    said = "<b>not</b> good & bad"
-    made = coloured(said, [{"start": 3, "end": 6, "weight": -1.0}, {"start": 11, "end": 15, "weight": 2.0}])
-    assert "<b>" not in made
-    assert "&lt;b&gt;<span" in made
-    assert made.endswith(">good</span> &amp; bad")
-    assert made.index("190, 60, 60, 0.38") < made.index("26, 134, 88, 0.75")
-    assert coloured("plain", []) == "plain"
