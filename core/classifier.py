@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from brightspark.core.classifier_settings import ClassifierSettings, answer_type
-from brightspark.core.errors import InputError
+from brightspark.core.errors import InputError, did_you_mean
 from brightspark.core.features import to_vector
 from brightspark.core.model import ScoringModel
 from brightspark.core.transform import quoted
@@ -44,3 +44,15 @@ class ClassifierModel(ScoringModel[C]):
         if vector in scored.columns:
             raise InputError(f"the table has a column {vector!r} already; drop it, or name another")
         return scored.withColumn(vector, to_vector(quoted(self.settings.probability_col)))
+
+
+def check_explained(df: DataFrame, label: str) -> None:
+    """Raises InputError where the column of the labels to explain is missing, or holds no names."""
+    if label not in df.columns:
+        raise InputError(
+            f"the table has no column {label!r} (label_col); {did_you_mean(label, df.columns)}. To explain a model's "
+            "own answers, give the rows of its transform"
+        )
+    kind = df.select(quoted(label)).schema[0].dataType.typeName()
+    if kind not in ("string", "void"):
+        raise InputError(f"the column {label!r} is {kind}; the label to explain is a name, as in model.labels")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from typing import Annotated
 
 import typer
@@ -135,7 +135,10 @@ def explain(
     error."""
     from brightspark.nlp import TextClassifierModel, TextExplainer
 
-    classifier = partial(TextClassifierModel.pretrained, sample_or_path(model), text_col=text, batch_size=batch_size)
+    @cache  # it is asked for twice, and reading it hashes its files
+    def classifier() -> TextClassifierModel:
+        return TextClassifierModel.pretrained(sample_or_path(model), text_col=text, batch_size=batch_size)
+
     read = _reader(format, text, encoding)
     commands.score(
         lambda: TextExplainer.of(

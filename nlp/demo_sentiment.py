@@ -18,6 +18,7 @@ from brightspark.core.metrics import compare
 from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyFigure, Note, Section, Table
 from brightspark.core.training_blocks import training_blocks
 from brightspark.nlp import TextClassifier, evaluate, explain, read_texts
+from brightspark.nlp.clean import cleaned
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -59,7 +60,8 @@ def full_section(spark: SparkSession, say: Callable[[str], None]) -> Section:
 
 def _section(spark: SparkSession, say: Callable[[str], None], *, full: bool) -> Section:
     say("sentiment: fetching tweets and MiniLM")
-    train, test = split(read_texts(spark, str(samples.tweets())), full=full)
+    tweets = read_texts(spark, str(samples.tweets())).withColumn("text", cleaned("text", html=True))
+    train, test = split(tweets, full=full)
     run = _run(train, test, samples.model("minilm"), say, full=full)
     try:
         return Section(title="Sentiment of tweets", summary=_summary(run), blocks=_blocks(run),

@@ -19,7 +19,7 @@ from brightspark.core.precision import gradients
 from brightspark.core.predictor import Answer, Predictor, Record, Work
 from brightspark.nlp.explain_settings import EXPLANATION, ExplainSettings
 from brightspark.nlp.network import load_classifier, read_labels
-from brightspark.nlp.tokens import Spans, Tokens, Window, check_spans, padded, size
+from brightspark.nlp.tokens import Spans, Tokens, Window, padded, size
 
 Row = np.ndarray[Any, Any]
 
@@ -42,13 +42,9 @@ class Weighed(NamedTuple):
 
 
 def load(folder: Path, device: str, settings: ExplainSettings) -> Predictor:
-    """The explainer over the classifier of a folder as transformers has it.
-
-    Raises ArtifactError where its tokenizer does not say where tokens lie.
-    """
+    """The explainer over the classifier of a folder as transformers has it, with a tokenizer of `check_spans`."""
     network = load_classifier(folder).to(device)
     tokens = Tokens(folder, network.config, settings)
-    check_spans(tokens.tokenizer)
     names = read_labels(network.config)
     indices = {name: index for index, name in enumerate(names)}
     weigh = IntegratedGradients(network, tokens.tokenizer.pad_token_id, settings)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from brightspark.core.errors import InputError, did_you_mean
+from brightspark.core.classifier import check_explained
 from brightspark.core.model import ScoringModel
-from brightspark.core.transform import quoted
 from brightspark.core.worker import local_folder
 from brightspark.nlp.columns import check_text_column
 from brightspark.nlp.explain_settings import EXPLANATION, ExplainSettings
@@ -72,16 +71,8 @@ class TextExplainer(ScoringModel[ExplainSettings]):
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:
         """The columns of texts and of labels."""
         check_text_column(df, self.settings.text_col)
-        label = self.settings.label_col
-        if label not in df.columns:
-            raise InputError(
-                f"the table has no column {label!r} (label_col); {did_you_mean(label, df.columns)}. To explain a "
-                "model's own answers, give the rows of its transform"
-            )
-        kind = df.select(quoted(label)).schema[0].dataType.typeName()
-        if kind not in ("string", "void"):
-            raise InputError(f"the column {label!r} is {kind}; the label to explain is a name, as in model.labels")
-        return (self.settings.text_col, label)
+        check_explained(df, self.settings.label_col)
+        return (self.settings.text_col, self.settings.label_col)
 
     def answer_type(self) -> pa.StructType:
         """Tokens and weights, and the label that they explain."""

@@ -24,6 +24,16 @@ def find_checkpoint(name: str, *, kind: str | None = None) -> Artifact | Path:
     return pretrained.find_weights(name, patterns=PATTERNS, kind=kind)
 
 
+def find_start(name: str, *, kind: str) -> Artifact:
+    """The artifact that a training starts with; a folder as transformers has it becomes one of `kind`.
+
+    An artifact may be of another kind: a classifier starts with an embedder too. Raises InputError for a name that
+    nobody knows, ArtifactError where weights are missing.
+    """
+    found = find_checkpoint(name)
+    return found if isinstance(found, Artifact) else describe_checkpoint(found, kind=kind)
+
+
 def describe_checkpoint(folder: Path, *, kind: str) -> Artifact:
     """An artifact over a folder as transformers has it.
 

@@ -13,13 +13,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from brightspark.core import cache
-from brightspark.core.artifact import Artifact
 from brightspark.core.batches import seed_everything
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.nlp.fit_settings import TextFitSettings
 from brightspark.nlp.model import KIND
 from brightspark.nlp.network import load_config, open_network, quiet
-from brightspark.nlp.pretrained import describe_checkpoint, find_checkpoint
+from brightspark.nlp.pretrained import find_start
 from brightspark.nlp.tokens import load_tokenizer
 
 WEIGHTS = "model.safetensors"
@@ -30,7 +29,7 @@ def origin(settings: TextFitSettings) -> str:
     """The digest of the files that training starts with; raises InputError for a name that nobody knows."""
     if not settings.checkpoint:
         raise InputError("name the checkpoint to start with: TextClassifier('microsoft/MiniLM-L12-H384-uncased')")
-    return _artifact(settings.checkpoint).digest
+    return find_start(settings.checkpoint, kind=KIND).digest
 
 
 def write_start(folder: Path, settings: TextFitSettings, labels: Sequence[str], *, multi_label: bool) -> None:
@@ -41,7 +40,7 @@ def write_start(folder: Path, settings: TextFitSettings, labels: Sequence[str], 
     """
     if folder.exists():
         return
-    artifact = _artifact(settings.checkpoint)
+    artifact = find_start(settings.checkpoint, kind=KIND)
     source = cache.keep(artifact.address, artifact.digest, artifact.files)
     tokenizer = load_tokenizer(source)
     seed_everything(settings.seed)
@@ -71,11 +70,6 @@ def write_trained(start: Path, weights: Path, folder: Path) -> None:
     kept = load_file(start / WEIGHTS).keys()  # without those that transformers ties to others
     trained = {name.removeprefix(PREFIX): tensor for name, tensor in load_file(weights).items()}
     save_file({name: trained[name] for name in kept}, folder / WEIGHTS, metadata={"format": "pt"})
-
-
-def _artifact(name: str) -> Artifact:
-    found = find_checkpoint(name)
-    return found if isinstance(found, Artifact) else describe_checkpoint(found, kind=KIND)
 
 
 def _classifier(source: Path, labels: Sequence[str], *, multi_label: bool) -> Any:

@@ -54,7 +54,7 @@ class Logits(torch.nn.Module):
         self.network = network
 
     def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Rows × labels."""
+        """Rows × labels; of a translator, rows × tokens × vocabulary."""
         logits: torch.Tensor = self.network(**batch).logits
         return logits
 

@@ -16,6 +16,7 @@ from brightspark.core.task import Batch, Loss, Record, Sums, Task
 from brightspark.nlp.languages import Direction, direct
 from brightspark.nlp.network import load_config, load_translator, with_dropout
 from brightspark.nlp.tokens import Window, arrays, checked, load_tokenizer, padded, positions, window_tokens
+from brightspark.nlp.training import Logits
 
 _UNSEEN = -100  # the place of a token that is not learned: behind the end of a shorter translation
 
@@ -48,7 +49,9 @@ def build(raw: Mapping[str, Any]) -> Task:
     """
     facts = Facts(**raw)
     folder = Path(facts.network)
-    network = load_translator(folder, with_dropout(load_config(folder), facts.dropout)).requires_grad_(True)
+    config = with_dropout(load_config(folder), facts.dropout)
+    config.use_cache = False  # of the decoder, which sees a whole translation at once
+    network = load_translator(folder, config).requires_grad_(True)
     pairs = Pairs(folder, network.config, facts)
     start = pairs.direction.options.get("decoder_start_token_id", network.generation_config.decoder_start_token_id)
     return Task(
@@ -60,19 +63,6 @@ def build(raw: Mapping[str, Any]) -> Task:
         measure=measure,
         metrics=metrics,
     )
-
-
-class Logits(torch.nn.Module):
-    """A network of transformers as a function from a batch to its scores of each next token."""
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Rows × tokens × vocabulary."""
-        logits: torch.Tensor = self.network(**batch, use_cache=False).logits
-        return logits
 
 
 class Pairs:

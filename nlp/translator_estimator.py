@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from brightspark.core import cache
 from brightspark.core.estimator import VALIDATION, Fit, TrainingEstimator
 from brightspark.core.run import WEIGHTS
+from brightspark.core.session import partitions
 from brightspark.core.trained import held_out_limits, training_card
 from brightspark.core.transform import quoted
 from brightspark.core.translation_metrics import translation
@@ -125,6 +126,7 @@ def _sampled(rows: DataFrame, columns: tuple[str, str]) -> Iterator[str]:
 def _measured(model: TranslatorModel, fit: Fit) -> dict[str, Any]:
     """BLEU, chrF and TER over up to MEASURED_ROWS validation rows, with sacrebleu's signatures."""
     rows = fit.staged(VALIDATION).orderBy(F.xxhash64("text", "target")).limit(MEASURED_ROWS)
+    rows = rows.repartition(partitions(fit.spark))  # a limit leaves one, and one core to translate it
     report = translation(model.transform(rows))
     scores = {name: getattr(report.overall, name) for name in ("bleu", "chrf", "ter")}
     return {"validation_rows": report.rows, **scores, "signatures": report.signatures}

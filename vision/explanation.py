@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from brightspark.core.errors import InputError, did_you_mean
+from brightspark.core.classifier import check_explained
 from brightspark.core.model import ScoringModel
-from brightspark.core.transform import quoted
 from brightspark.core.worker import local_folder
 from brightspark.vision.columns import input_columns
 from brightspark.vision.explain_settings import EXPLANATION, ExplainSettings
@@ -92,11 +91,7 @@ class ImageExplainer(ScoringModel[ExplainSettings]):
         label = self.settings.label_col
         if label is None:
             return columns
-        if label not in df.columns:
-            raise InputError(f"the table has no column {label!r} (label_col); {did_you_mean(label, df.columns)}")
-        kind = df.select(quoted(label)).schema[0].dataType.typeName()
-        if kind not in ("string", "void"):
-            raise InputError(f"the column {label!r} is {kind}; the label to explain is a name, as in model.labels")
+        check_explained(df, label)
         return tuple(dict.fromkeys((*columns, label)))
 
     def answer_type(self) -> pa.StructType:
