@@ -19,6 +19,7 @@ from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyF
 from brightspark.core.training_blocks import training_blocks
 from brightspark.nlp import TextClassifier, evaluate, explain, read_texts
 from brightspark.nlp.clean import cleaned
+from brightspark.nlp.demo_models import keep
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -91,6 +92,7 @@ def _run(train: DataFrame, test: DataFrame, checkpoint: Path, say: Callable[[str
         model: TextClassifierModel = classifier.fit(train)
         seconds["fit: stage, train, measure, calibrate"] = time.perf_counter() - started
         training = training_blocks(next(Path(folder).glob("fit-*/run")))
+    keep("sentiment", model)
     say("sentiment: scoring tweets that were held out")
     started = time.perf_counter()
     answered = model.transform(test).persist()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from brightspark.core import report
-from brightspark.nlp import demo_sentiment
+from brightspark.nlp import TextClassifierModel, demo_models, demo_sentiment
 from brightspark.nlp.demo_sentiment import split
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def test_the_section_shows_tweets_answers_and_the_baseline(
     monkeypatch.setattr(demo_sentiment, "TRAINING", 200)
     monkeypatch.setattr(demo_sentiment, "TEST", 150)
     monkeypatch.setitem(demo_sentiment.SETTINGS, "loader_workers", 0)
+    monkeypatch.setattr(demo_models, "cache_root", lambda: tmp_path / "cache")  # whoever uses this machine keeps theirs
     said: list[str] = []
     made = demo_sentiment.section(spark, said.append)
     page = report.write(tmp_path / "index.html", [made], title="brightspark", context={})
@@ -31,6 +32,7 @@ def test_the_section_shows_tweets_answers_and_the_baseline(
         assert shown in html
     assert "no picture" not in html
     assert any("fine-tuning" in line for line in said)
+    assert TextClassifierModel.load(str(demo_models.find("sentiment"))).labels == ("negative", "neutral", "positive")
 
 
 def test_no_tweet_stands_on_both_sides(spark: SparkSession) -> None:
