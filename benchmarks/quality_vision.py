@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import tempfile
 import time
@@ -26,7 +25,7 @@ from typing import Any
 
 import machine
 import numpy as np
-from quality import fashion, plain
+from quality import fashion, intervals, plain
 from sklearn.metrics import average_precision_score
 
 from brightspark import samples
@@ -37,8 +36,7 @@ from brightspark.vision import ImageClassifier, ImageFitSettings
 
 RESULT = Path(__file__).parent / "results" / "quality_vision.json"
 SHARE = 0.1  # of the rows that validate
-RESAMPLES = 2_000
-STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45}  # 97.5 % points, by the number of seeds
+PRECISION_RESAMPLES = 200  # each sorts the answers for every label anew
 
 
 @dataclass(frozen=True)
@@ -202,18 +200,23 @@ def difference(
     """Ours minus `other`: the mean, over the seeds, and over the test pictures."""
     ours, theirs = ([run[name]["answers"] for run in runs] for name in ("ours", other))
     by_seed = [score(mine, test, labels) - score(its, test, labels) for mine, its in zip(ours, theirs, strict=True)]
-    count, mean = len(runs), statistics.fmean(by_seed)
-    spread = STUDENT[count] * statistics.stdev(by_seed) / math.sqrt(count) if count in STUDENT else math.nan
-    drawn = np.random.default_rng(0).integers(0, len(test), (RESAMPLES, len(test)))
     if part.several:
         wanted = truths(test, labels)
-        resampled = [_precision(wanted, ours, rows) - _precision(wanted, theirs, rows) for rows in drawn[:200]]
+        pictures = intervals.over_rows(
+            lambda rows: _precision(wanted, ours, rows) - _precision(wanted, theirs, rows),
+            len(test),
+            PRECISION_RESAMPLES,
+        )
     else:
         pairs = zip(ours, theirs, strict=True)
         gains = [right(mine, test, labels).astype(float) - right(its, test, labels) for mine, its in pairs]
-        resampled = list(np.mean(gains, axis=0)[drawn].mean(axis=1))
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return {"mean": mean, "over_seeds": [mean - spread, mean + spread], "over_pictures": [float(low), float(high)]}
+        gained = np.mean(gains, axis=0)
+        pictures = intervals.over_rows(lambda rows: gained[rows].mean(), len(test))
+    return {
+        "mean": statistics.fmean(by_seed),
+        "over_seeds": intervals.over_seeds(by_seed),
+        "over_pictures": pictures,
+    }
 
 
 def _precision(wanted: np.ndarray, answers: Sequence[np.ndarray], rows: np.ndarray) -> float:
@@ -225,9 +228,7 @@ def as_text(name: str, found: dict[str, Any]) -> str:
     means = {contender: statistics.fmean(scores) for contender, scores in found["scores"].items()}
     lines = []
     for other, gained in found["differences"].items():
-        seeds, pictures = (
-            f"[{low:+.4f}, {high:+.4f}]" for low, high in (gained["over_seeds"], gained["over_pictures"])
-        )
+        seeds, pictures = (intervals.shown(gained[name]) for name in ("over_seeds", "over_pictures"))
         lines.append(
             f"| {name}, against {other} | {found['metric']} | {means[other]:.4f} | {means['ours']:.4f} | "
             f"{gained['mean']:+.4f} | {seeds} | {pictures} |"
