@@ -111,7 +111,10 @@ def _order(shards: Shards, task: Task, settings: TrainingSettings) -> Order:
         groups = tuple(rows for shard in shards.manifest.shards for rows in shard.row_groups)
         return replace(order, groups=groups, window_rows=settings.window_rows)
     if task.weigh is not None:
-        return replace(order, weights=task.weigh(shards.table(task.weigh_columns)))
+        order = replace(order, weights=task.weigh(shards.table(task.weigh_columns)))
+    if task.length is not None:
+        lengths = shards.table([task.length]).column(task.length).to_numpy()
+        order = replace(order, lengths=lengths, together=-(-settings.batch_size // settings.accumulate))
     return order
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.integer]
+POOL = 16  # batches whose rows are sorted by length together: more would pad little less, and mix less
+ALIKE = 1.1  # lengths up to so many times each other count as equal: what is as long to a letter may say the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class Order:
     takes every n-th sample, beginning with its r-th. So what has been seen follows from the position alone, and a
     training goes on from there with any number of ranks.
 
+    With `lengths`, rows of like lengths share a global batch, so that little of it is padding.
+
     With `windows`, for data that no node's disk holds, an epoch permutes the row groups, cuts them into windows of at
     least so many rows, and permutes the rows of each window.
 
@@ -45,6 +49,10 @@ class Order:
     window_rows: int = 0
     weights: NDArray[np.float64] | None = None
     """How often each row is drawn, relative to the others; not with windows."""
+    lengths: NDArray[np.integer] | None = None
+    """How long each row is, where like lengths are to share a batch; not with windows."""
+    together: int = 1
+    """How many rows of like lengths stand side by side: those of a global batch."""
 
     def permutation(self, epoch: int) -> Indices:
         """The epoch's order: 4 bytes a row below 2^32 rows.
@@ -56,9 +64,9 @@ class Order:
         generator = np.random.default_rng([self.seed, epoch])
         if self.weights is not None:
             shares = self.weights / self.weights.sum()
-            return generator.choice(self.rows, size=self.rows, p=shares).astype(kind)
+            return self._side_by_side(generator.choice(self.rows, size=self.rows, p=shares).astype(kind), generator)
         if not self.groups:
-            return self._shuffled(np.arange(self.rows).astype(kind), generator)
+            return self._side_by_side(self._shuffled(np.arange(self.rows).astype(kind), generator), generator)
         starts = np.concatenate([[0], np.cumsum(self.groups)])
         windows = [
             np.concatenate([np.arange(starts[group], starts[group + 1]).astype(kind) for group in window])
@@ -89,6 +97,22 @@ class Order:
         if self.groups and places[-1] >= self.rows:
             first = self.rows - sum(self.groups[group] for group in self.windows(epoch)[-1])
         return first + places % (self.rows - first)
+
+    def _side_by_side(self, permutation: Indices, generator: np.random.Generator) -> Indices:
+        """The permutation with rows of like lengths side by side.
+
+        The rows of POOL batches at a time are sorted by length and cut into batches anew, which come in random order;
+        what fills no batch stays at the end.
+        """
+        if self.lengths is None:
+            return permutation
+        steps = np.log(np.maximum(self.lengths, 1)) // np.log(ALIKE)
+        whole = len(permutation) - len(permutation) % self.together
+        for start in range(0, whole, POOL * self.together):
+            pool = permutation[start : min(start + POOL * self.together, whole)]  # a view
+            batches = pool[np.argsort(steps[pool], kind="stable")].reshape(-1, self.together)
+            pool[:] = generator.permutation(batches).ravel()
+        return permutation
 
     def _shuffled(self, numbers: Indices, generator: np.random.Generator) -> Indices:
         if self.shuffle:

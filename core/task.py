@@ -90,6 +90,11 @@ class Task:
 
     weigh_columns: tuple[str, ...] = ()
 
+    length: str | None = None
+    """The staged column of numbers that tell how long a record is, where the shorter ones of a batch are padded: like
+    lengths then share a batch. With `window_rows` it is not looked at.
+    """
+
     def __post_init__(self) -> None:
         one_by_one = self.example is not None and self.collate is not None
         if one_by_one == (self.batch is not None) or (self.example is None) != (self.collate is None):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from brightspark.nlp.model import TextClassifierModel
 
 START = "network"  # the folder of the network that training starts with
+SAID = ("training_tokens", "max_chars", "dropout", "group_by_length")  # settings that the builder must know
 
 
 class TextClassifier(TrainingEstimator[TextFitSettings]):
@@ -68,18 +69,17 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
         write_start(fit.place / START, settings, found.labels, multi_label=found.multi_label)
         return {
             **classifier_facts(fit.place / START, found, settings),
-            "training_tokens": settings.training_tokens,
-            "max_chars": settings.max_chars,
-            "dropout": settings.dropout,
+            **{name: getattr(settings, name) for name in SAID},
         }
 
     def rows(self, df: DataFrame, fit: Fit) -> DataFrame:
-        """`text`, `label`, its name or names, and `error`: no row crosses into Python."""
+        """`text`, `length` (characters), `label`, its name or names, and `error`: no row crosses into Python."""
         names = label_names(df, self.settings.label_col)
         text = F.col(quoted(self.settings.text_col)).cast("string")
         error = text_error(text, self.settings.max_chars)
         label = names if fit.survey.multi_label else names[0]
-        return df.select(text.alias("text"), label.alias("label"), error.alias("error"))
+        length = F.char_length(text)
+        return df.select(text.alias("text"), length.alias("length"), label.alias("label"), error.alias("error"))
 
     def model(self, fit: Fit) -> TextClassifierModel:
         """The trained network in place, measured on the validation rows."""

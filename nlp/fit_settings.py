@@ -35,6 +35,9 @@ class TextFitSettings(WindowSettings, ClassifierFitSettings):
         None
     )
     label_smoothing: Annotated[float, "share of the truth that is spread over all labels"] = 0.0
+    group_by_length: Annotated[
+        bool, "batches of texts of like length, which pad little and train faster, but show a batch more of the same"
+    ] = False
 
     def __post_init__(self) -> None:
         check_windows(self)

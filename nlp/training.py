@@ -28,6 +28,7 @@ class Facts(ClassifierFacts):
     training_tokens: int
     max_chars: int
     dropout: float | None
+    group_by_length: bool
 
 
 def build(raw: Mapping[str, Any]) -> Task:
@@ -42,6 +43,7 @@ def build(raw: Mapping[str, Any]) -> Task:
         columns=("text", "label"),
         example=Examples(tokens, Truth(facts)),
         collate=Collate(tokens),
+        length="length" if facts.group_by_length else None,
         **classifying(facts, depths(network)),
     )
 

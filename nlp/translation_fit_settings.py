@@ -44,6 +44,9 @@ class TranslationFitSettings(FitSettings):
     weight_decay: Annotated[float, "of weights; biases and norms have none"] = 0.01
     dropout: Annotated[float | None, "of the network's layers; by default the checkpoint's, 0.1 from scratch"] = None
     label_smoothing: Annotated[float, "share of the truth that is spread over all tokens"] = 0.1
+    group_by_length: Annotated[
+        bool, "batches of texts of like length, which pad little and train faster, but show a batch more of the same"
+    ] = False
     translation_col: Annotated[str, "the model's column for the translation"] = "translation"
     score_col: Annotated[str, "the model's column for the mean log-probability of the translation's tokens"] = "score"
     error_col: Annotated[str, "the model's column for the reason why a text has no translation"] = "error"

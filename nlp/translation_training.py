@@ -33,6 +33,7 @@ class Facts:
     max_chars: int
     dropout: float | None
     label_smoothing: float
+    group_by_length: bool
 
 
 class Pair(NamedTuple):
@@ -62,6 +63,7 @@ def build(raw: Mapping[str, Any]) -> Task:
         loss=partial(loss, smoothing=facts.label_smoothing),
         measure=measure,
         metrics=metrics,
+        length="length" if facts.group_by_length else None,
     )
 
 

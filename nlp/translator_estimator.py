@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from brightspark.nlp.translator import TranslatorModel
 
 START = "network"  # the folder of the network that training starts with
+SAID = (  # settings that the builder must know
+    "source_language", "target_language", "training_tokens", "max_chars", "dropout", "label_smoothing",
+    "group_by_length",
+)  # fmt: skip
 VOCABULARY_ROWS = 50_000  # that a vocabulary is made from, 1,000 characters each: at most 100 MB on the driver
 MEASURED_ROWS = 1000  # of the validation rows: to translate takes longer than to learn
 
@@ -78,17 +82,17 @@ class Translator(TrainingEstimator[TranslationFitSettings]):
 
         settings = self.settings
         write_start(fit.place / START, settings, partial(_sampled, fit.learned, (settings.text_col, self.truth_col())))
-        names = ("source_language", "target_language", "training_tokens", "max_chars", "dropout", "label_smoothing")
-        return {"network": str(fit.place / START), **{name: getattr(settings, name) for name in names}}
+        return {"network": str(fit.place / START), **{name: getattr(settings, name) for name in SAID}}
 
     def rows(self, df: DataFrame, fit: Fit) -> DataFrame:
-        """`text`, `target`, and `error`: no row crosses into Python."""
+        """`text`, `target`, `length` (characters of both), and `error`: no row crosses into Python."""
         settings = self.settings
         text, target = (F.col(quoted(name)).cast("string") for name in (settings.text_col, settings.target_col))
         error = F.coalesce(
             text_error(text, settings.max_chars), text_error(target, settings.max_chars, "the translation")
         )
-        return df.select(text.alias("text"), target.alias("target"), error.alias("error"))
+        length = F.char_length(text) + F.char_length(target)
+        return df.select(text.alias("text"), target.alias("target"), length.alias("length"), error.alias("error"))
 
     def model(self, fit: Fit) -> TranslatorModel:
         """The trained network in place, measured on validation rows."""

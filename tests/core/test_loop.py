@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ from brightspark.core.journal import read_journal
 from brightspark.core.loop import run
 from brightspark.core.order import Order
 from tests.core.toy_training import write_rows
-from tests.core.trainings import ROWS, assert_same_bits, launched, planned, set_back, steps, wait_for, weights
+from tests.core.trainings import BATCH, ROWS, assert_same_bits, launched, planned, set_back, steps, wait_for, weights
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,15 @@ def test_every_record_comes_once_an_epoch(staged: tuple[str, str], tmp_path: Pat
     first, second = ids[:ROWS], ids[ROWS:]
     assert sorted(first) == sorted(second) == list(range(ROWS))
     assert first != second
+
+
+def test_records_of_like_lengths_share_a_batch(staged: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "seen").mkdir()
+    planned(tmp_path, staged, {"log": str(tmp_path / "seen"), "length": "id"}, epochs=1)
+    run(tmp_path)
+    ids = np.array(list(map(int, (tmp_path / "seen" / "0").read_text().split())))
+    assert sorted(ids) == list(range(ROWS))
+    assert np.ptp(ids.reshape(-1, BATCH), axis=1).mean() < 50, "a batch is as mixed as all rows"
 
 
 @pytest.mark.slow

@@ -70,3 +70,33 @@ def test_rows_are_drawn_by_their_weights() -> None:
     assert 430 < (drawn == 0).sum() < 570
     assert (drawn == order.permutation(epoch=0)).all()
     assert not (drawn == order.permutation(epoch=1)).all()
+
+
+@settings(deadline=None)
+@given(rows=st.integers(1, 90), together=st.integers(1, 5), ranks=st.integers(1, 3), epoch=st.integers(0, 2))
+def test_with_lengths_every_row_comes_once_an_epoch(rows: int, together: int, ranks: int, epoch: int) -> None:
+    order = Order(rows=rows, seed=3, lengths=np.arange(rows) % 7, together=together)
+    samples, _ = taken_by_all(order, Position(epoch=epoch), ranks=ranks, batch_size=together)
+    assert sorted(samples[:rows]) == list(range(rows))
+
+
+def test_like_lengths_share_a_batch_in_another_order_each_epoch() -> None:
+    lengths = np.random.default_rng(0).integers(1, 500, 6_400)
+    mixed, alike = (Order(rows=6_400, seed=1, lengths=which, together=32) for which in (None, lengths))
+
+    def padded(order: Order, epoch: int) -> float:
+        batches = lengths[order.permutation(epoch)].reshape(-1, 32)
+        return float((batches.max(axis=1) * 32).sum() / lengths.sum())
+
+    assert padded(mixed, 0) > 1.8
+    assert padded(alike, 0) < 1.1
+    firsts = lengths[alike.permutation(0)].reshape(-1, 32)[:, 0]
+    assert abs(np.corrcoef(firsts[1:], firsts[:-1])[0, 1]) < 0.3, "short and long batches do not alternate at random"
+    assert not np.array_equal(alike.permutation(0), alike.permutation(1))
+
+
+def test_rows_drawn_by_weight_stand_by_length_too() -> None:
+    order = Order(rows=640, seed=3, weights=np.arange(640.0), lengths=np.arange(640), together=32)
+    drawn = order.permutation(0)
+    assert np.array_equal(np.sort(drawn), np.sort(Order(rows=640, seed=3, weights=np.arange(640.0)).permutation(0)))
+    assert np.ptp(drawn.reshape(-1, 32), axis=1).mean() < 100  # 600 where they are mixed

@@ -67,6 +67,7 @@ def build(facts: Mapping[str, Any]) -> Task:
         metrics=lambda sums: {"accuracy": sums["hits"] / sums["rows"]},
         depth=lambda name: int(name.partition(".")[0]) if "." in name else 0,
         frozen=lambda name: name == "ballast",
+        length=facts.get("length"),
     )
 
 

@@ -156,7 +156,7 @@ def test_examples_are_cut_to_the_tokens_of_training(tmp_path: Path) -> None:
     task = build({
         "network": str(tmp_path / "start"), "labels": ["a", "b"], "multi_label": False, "trained_blocks": None,
         "training_tokens": 16, "max_chars": 1000, "dropout": 0.0, "label_smoothing": 0.0, "class_weights": None,
-        "balanced_sampling": False,
+        "balanced_sampling": False, "group_by_length": True,
     })  # fmt: skip
     assert task.example is not None
     assert task.collate is not None
@@ -164,3 +164,4 @@ def test_examples_are_cut_to_the_tokens_of_training(tmp_path: Path) -> None:
     batch, truth = task.collate(examples)
     assert batch["input_ids"].shape == (6, 16)
     assert truth.tolist() == [1] * 6
+    assert task.length == "length"

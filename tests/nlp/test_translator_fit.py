@@ -110,7 +110,7 @@ def test_the_loss_of_each_family_is_that_of_transformers(family: str, tmp_path: 
     folder = save_translator(tmp_path / family, family)
     languages = FAMILIES[family]
     facts = {"source_language": None, "target_language": None, **languages, "training_tokens": 60, "max_chars": 1000,
-             "dropout": 0.0, "label_smoothing": 0.0, "network": str(folder)}  # fmt: skip
+             "dropout": 0.0, "label_smoothing": 0.0, "group_by_length": False, "network": str(folder)}  # fmt: skip
     task = build(facts)
     assert task.example is not None
     assert task.collate is not None
@@ -139,7 +139,7 @@ def test_the_loss_of_each_family_is_that_of_transformers(family: str, tmp_path: 
 def test_a_translation_that_is_cut_does_not_end_there(tmp_path: Path) -> None:
     folder = save_translator(tmp_path / "marian", "marian")
     facts = {"network": str(folder), "source_language": None, "target_language": None, "training_tokens": 10,
-             "max_chars": 1000, "dropout": None, "label_smoothing": 0.1}  # fmt: skip
+             "max_chars": 1000, "dropout": None, "label_smoothing": 0.1, "group_by_length": False}  # fmt: skip
     task = build(facts)
     assert task.example is not None
     end = transformers.AutoTokenizer.from_pretrained(folder).eos_token_id
