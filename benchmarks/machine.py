@@ -14,6 +14,7 @@ LIBRARIES = (
     "pyspark",
     "torch",
     "timm",
+    "transformers",
     "pillow",
     "pyarrow",
     "pandas",

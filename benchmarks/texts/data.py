@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ LABELS = ("negative", "neutral", "positive")
 
 def table(count: int, seed: int = SEED) -> Path:
     """Tweets and newsgroup posts, half each, in random order."""
-    return written(f"texts-{count}-seed-{seed}", dict(enumerate(_texts(count, seed))))
+    return written(f"texts-{count}-seed-{seed}", lambda: dict(enumerate(_texts(count, seed))))
 
 
 def warm_up() -> Path:
@@ -34,21 +34,26 @@ def sample(folder: Path, share: float) -> Path:
     """A share of a table's texts with the same mix of lengths: of so many neighbours by length the middle one."""
     if share == 1:
         return folder
-    said = rows(folder)
-    by_length = sorted(said, key=lambda number: (len(said[number]), number))
-    chosen = [by_length[int((number + 0.5) / share)] for number in range(round(share * len(said)))]
-    return written(f"{folder.name}-share-{share}", {number: said[number] for number in sorted(chosen)})
+
+    def chosen() -> dict[int, str]:
+        said = rows(folder)
+        by_length = sorted(said, key=lambda number: (len(said[number]), number))
+        some = [by_length[int((number + 0.5) / share)] for number in range(round(share * len(said)))]
+        return {number: said[number] for number in sorted(some)}
+
+    return written(f"{folder.name}-share-{share}", chosen)
 
 
-def written(name: str, texts: Mapping[int, str]) -> Path:
+def written(name: str, texts: Callable[[], Mapping[int, str]]) -> Path:
     """A folder of that name in the cache, with FILES Parquet files of the columns id and text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     def make(folder: Path) -> None:
+        said = texts()
         for number in range(FILES):
-            ids = list(texts)[number::FILES]
-            columns = {"id": pa.array(ids, pa.int64()), "text": [texts[one] for one in ids]}
+            ids = list(said)[number::FILES]
+            columns = {"id": pa.array(ids, pa.int64()), "text": [said[one] for one in ids]}
             pq.write_table(pa.table(columns), folder / f"part-{number}.parquet")
 
     return images._made_once(name, make)

@@ -22,9 +22,12 @@ SETTINGS = {"layers": 2, "width": 128, "vocabulary": 4000, "epochs": 2, "trainin
 
 def verses(count: int, seed: int = data.SEED) -> Path:
     """English verses of the gospels, in random order."""
-    said = [text for book, text, _ in _rows() if book in HELD_OUT]
-    chosen = random.Random(seed).sample(said, count)
-    return data.written(f"verses-{count}-seed-{seed}", dict(enumerate(chosen)))
+
+    def chosen() -> dict[int, str]:
+        said = [text for book, text, _ in _rows() if book in HELD_OUT]
+        return dict(enumerate(random.Random(seed).sample(said, count)))
+
+    return data.written(f"verses-{count}-seed-{seed}", chosen)
 
 
 def warm_up() -> Path:
