@@ -121,6 +121,8 @@ class Card:
     """A record that is a text: shown whole, in the place of a picture and of the title."""
     weights: Sequence[Weight] = ()
     """Of a text: characters, from and to before, and what they add to the first answer; they are coloured by it."""
+    texts: Sequence[tuple[str, str]] = ()
+    """Other texts that go with it, such as a transcript and what was really said: what each is, and its words."""
     answers: Sequence[tuple[str, float]] = ()
     """Label and probability (0 to 1), best first."""
     truth: str | None = None

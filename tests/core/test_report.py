@@ -171,6 +171,13 @@ def test_marks_and_bars_are_shown(tmp_path: Path) -> None:
     assert "cannot be read" in page.text
 
 
+def test_a_card_shows_the_texts_that_go_with_it(tmp_path: Path) -> None:
+    card = Card(title="1", text="And God said", texts=[("word by word", "Et <Dieu> dit"), ("Hebrew", "ויאמר")])
+    page = written(tmp_path, Section(title="Translation", blocks=[Gallery([card])]))
+    assert "Et <Dieu> dit" in page.text
+    assert [given["dir"] for given in page.all("dd") if "dir" in given] == ["auto", "auto"]
+
+
 def test_columns_of_numbers_are_aligned_by_their_decimal_places(tmp_path: Path) -> None:
     rows = [["cat", 1234, 0.5, None], ["dog", 5, 0.98765, True]]
     path = report.write(
