@@ -14,12 +14,13 @@ from pyspark.sql import functions as F
 from brightspark import samples
 from brightspark.core.calibration import rescaled
 from brightspark.core.classification_blocks import accuracy_interval, classification_blocks, reliability_blocks
-from brightspark.core.metrics import compare
 from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyFigure, Note, Section, Table
 from brightspark.core.training_blocks import training_blocks
 from brightspark.nlp import TextClassifier, evaluate, explain, read_texts
 from brightspark.nlp.clean import cleaned
+from brightspark.nlp.demo_baseline import comparison_blocks, with_baseline
 from brightspark.nlp.demo_models import keep
+from brightspark.nlp.demo_progress import say_progress
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -31,8 +32,6 @@ TRAINING, TEST = 4_000, 2_000  # tweets of the short version; the long one takes
 EPOCHS, FULL_EPOCHS = 1, 3
 SETTINGS: dict[str, Any] = {"training_tokens": 64, "snapshot_minutes": None, "validation_share": 0.1}
 SHOWN = 6  # tweets of a kind
-SAID_EVERY = 10  # seconds
-TERMS = 1 << 16  # buckets of the baseline's words
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def _run(train: DataFrame, test: DataFrame, checkpoint: Path, say: Callable[[str
     say(f"sentiment: fine-tuning MiniLM, {epochs} epoch{'s' if epochs > 1 else ''}")
     with tempfile.TemporaryDirectory(prefix="brightspark-demo-") as folder:
         classifier = TextClassifier(str(checkpoint), epochs=epochs, run_folder=folder, **SETTINGS)
-        classifier.watch = _say_progress(say)
+        classifier.watch = say_progress("sentiment", say)
         started = time.perf_counter()
         model: TextClassifierModel = classifier.fit(train)
         seconds["fit: stage, train, measure, calibrate"] = time.perf_counter() - started
@@ -100,7 +99,7 @@ def _run(train: DataFrame, test: DataFrame, checkpoint: Path, say: Callable[[str
     seconds["transform and evaluate"] = time.perf_counter() - started
     say("sentiment: a baseline that counts words")
     started = time.perf_counter()
-    scored = _with_baseline(train, answered, model.labels).persist()
+    scored = with_baseline(train, answered, model.labels).persist()
     baseline = evaluate(scored.drop("probability"), prediction="other", labels=model.labels)
     seconds["baseline: fit and answer"] = time.perf_counter() - started
     answered.unpersist()
@@ -116,43 +115,6 @@ def _run(train: DataFrame, test: DataFrame, checkpoint: Path, say: Callable[[str
     )
 
 
-def _say_progress(say: Callable[[str], None]) -> Callable[[Any], None]:
-    """Tells each epoch, and the steps in between now and then."""
-    told = time.monotonic()
-
-    def watch(line: Any) -> None:
-        nonlocal told
-        if line["kind"] == "epoch":
-            say(f"sentiment: epoch {line['epoch'] + 1}, accuracy {line['accuracy']:.3f} on the validation rows")
-        elif line["kind"] == "step" and time.monotonic() - told > SAID_EVERY:
-            told = time.monotonic()
-            say(f"sentiment: step {line['step']:,} of {line['steps']:,}, loss {line['loss']:.2f}")
-
-    return watch
-
-
-def _with_baseline(train: DataFrame, answered: DataFrame, labels: Sequence[str]) -> DataFrame:
-    """The answers of a logistic regression on words weighed by TF-IDF, as the column `other`."""
-    from pyspark.ml import Pipeline
-    from pyspark.ml.classification import LogisticRegression
-    from pyspark.ml.feature import IDF, HashingTF, RegexTokenizer, StringIndexerModel
-
-    names = StringIndexerModel.from_labels(list(labels), inputCol="label", outputCol="__index")
-    stages: list[Any] = [
-        RegexTokenizer(inputCol="text", outputCol="__words", pattern=r"[^\p{L}\p{N}']+"),
-        HashingTF(inputCol="__words", outputCol="__counts", numFeatures=TERMS),
-        IDF(inputCol="__counts", outputCol="__weighed", minDocFreq=2),
-        LogisticRegression(
-            featuresCol="__weighed", labelCol="__index", predictionCol="__prediction", probabilityCol="__probability",
-            rawPredictionCol="__raw", regParam=0.01, maxIter=50,
-        ),
-    ]  # fmt: skip
-    fitted = Pipeline(stages=stages).fit(names.transform(train).select("text", "__index"))
-    known = F.array(*[F.lit(name) for name in labels])
-    told = fitted.transform(answered).withColumn("other", known[F.col("__prediction").cast("int")])
-    return told.select(*answered.columns, "other")
-
-
 def _summary(run: Run) -> str:
     return (
         f"TextClassifier.fit trained MiniLM on {run.model.artifact.training['training_rows']:,} tweets, and the model "
@@ -164,7 +126,7 @@ def _blocks(run: Run) -> list[Block]:
     return [
         _figures(run),
         _examples(run),
-        *_comparison(run),
+        *comparison_blocks(run.scored, {"MiniLM, fine-tuned": run.report}, run.baseline),
         *classification_blocks(run.report),
         Heading("The training"),
         *run.training,
@@ -215,22 +177,3 @@ def _card(row: Any, labels: Sequence[str]) -> Card:
     answers = sorted(zip(labels, row["probability"], strict=True), key=lambda answer: -answer[1])
     weights = [(token["start"], token["end"], token["weight"]) for token in row["tokens"] or ()]
     return Card(title="tweet", text=row["text"], weights=weights, answers=answers, truth=row["label"])
-
-
-def _comparison(run: Run) -> list[Block]:
-    ways = {"MiniLM, fine-tuned": run.report, "TF-IDF and logistic regression": run.baseline}
-    rows = [
-        (way, accuracy_interval(report), round(report.accuracy or 0, 3), round(report.macro_f1 or 0, 3))
-        for way, report in ways.items()
-    ]
-    columns = ("way", "% right, 95 % interval", "accuracy", "macro F1")
-    found = compare(run.scored.drop("probability"), "prediction", "other")
-    low, high = found.intervals["accuracy"]
-    told = "cannot be told from chance" if low <= 0 <= high else "is no chance"
-    return [
-        Table(columns, rows, caption="A simpler way on the same split: Spark ML on counted words."),
-        Note(
-            f"On the same tweets the difference of {100 * (found.accuracy_difference or 0):+.1f} points (95 % "
-            f"interval {100 * low:+.1f} to {100 * high:+.1f}) {told}."
-        ),
-    ]

@@ -34,7 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--spark") == "connect":
-        with_session = [item for item in items if "spark" in getattr(item, "fixturenames", ())]
+        with_session = [
+            item
+            for item in items
+            if "spark" in getattr(item, "fixturenames", ()) and item.get_closest_marker("classic") is None
+        ]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(with_session)])
         items[:] = with_session
 
