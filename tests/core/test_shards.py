@@ -218,3 +218,15 @@ def test_rows_with_an_error_are_left_out_and_counted(spark: SparkSession, tmp_pa
         stage(rows.filter("error is not null"), str(tmp_path / "none"), error="error", max_errors=2)
     with pytest.raises(InputError, match="nothing is staged"):
         Shards.open(str(tmp_path / "fewer"))
+
+
+@pytest.mark.parametrize("reason", ["'the source is gone'", "concat('row ', id, ': cut')"], ids=["literal", "not null"])
+def test_rows_that_spark_knows_to_fail_are_counted_too(spark: SparkSession, tmp_path: Path, reason: str) -> None:
+    """Spark plans no scan of rows that a filter surely drops."""
+    rows = spark.range(10).selectExpr("id", f"{reason} as error")
+    assert not rows.schema["error"].nullable
+    with pytest.raises(InputError, match=r"none of 10 rows can be read; one of them: (the source|row 0)"):
+        stage(rows, str(tmp_path / "none"), error="error", max_errors=10)
+    assert read_manifest(str(tmp_path / "none")) is None
+    good = spark.range(10).select("id", F.lit(None).cast("string").alias("error"))
+    assert stage(good, str(tmp_path / "all"), error="error").rows == 10
