@@ -8,6 +8,7 @@ from brightspark.core import report as page
 
 if TYPE_CHECKING:
     from brightspark.core.classification_report import ClassificationReport
+    from brightspark.core.reliability_plot import Reliable
 
 _PANELS = {  # name in `classification_plot.PANELS` → what it shows, and how to read it
     "confusion": ("Confusion matrix", "How often each label (a row) got each prediction (a column)."),
@@ -30,11 +31,11 @@ def classification_blocks(report: ClassificationReport) -> list[page.Table | pag
 
 def reliability_blocks(before: ClassificationReport, after: ClassificationReport) -> list[page.Plot]:
     """One plot of both reports' reliability, such as before and after temperature scaling, and both errors below it."""
-    from brightspark.core.classification_plot import draw_reliabilities
+    from brightspark.core.reliability_plot import draw_reliabilities
 
     caption = (
         "How often answers of a given confidence are right. On the dashed line, confidence is what it says. The mean "
-        f"distance from it, the calibration error, was {_error(before)} before and is {_error(after)} after."
+        f"distance from it, the calibration error, was {error_shown(before)} before and is {error_shown(after)} after."
     )
     with page.plot_style():
         figure = draw_reliabilities({"before": before, "after": after})
@@ -47,7 +48,8 @@ def accuracy_interval(report: ClassificationReport) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def _error(report: ClassificationReport) -> str:
+def error_shown(report: Reliable) -> str:
+    """The calibration error as text."""
     return "unknown" if report.calibration_error is None else f"{report.calibration_error:.3f}"
 
 

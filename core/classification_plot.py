@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from brightspark.core.reliability_plot import draw_reliability, say
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from matplotlib.axes import Axes
 
@@ -33,19 +35,6 @@ def draw_panel(report: ClassificationReport, name: str) -> Figure:
     return figure
 
 
-def draw_reliabilities(reports: Mapping[str, ClassificationReport]) -> Figure:
-    """Draws the reliability of several reports as curves in one plot, each under its name."""
-    figure = Figure()
-    axes = figure.subplots()
-    for name, report in reports.items():
-        steps = report.reliability
-        axes.plot([step.confidence for step in steps], [step.accuracy for step in steps], "o-", label=name)
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
-    axes.set(title="reliability", xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-    axes.legend(loc="upper left", fontsize="small")
-    return figure
-
-
 def _largest(report: ClassificationReport, names: list[str], limit: int) -> list[str]:
     """The names with most rows, in the order given."""
     kept = set(sorted(names, key=lambda name: -report.per_class[name].support)[:limit])
@@ -57,7 +46,7 @@ def _draw_confusion(axes: Axes, report: ClassificationReport) -> None:
     cells = report.confusion.cells
     counts = np.array([[cells.get((truth, guess), 0) for guess in names] for truth in names], dtype=float)
     if not counts.sum():
-        _say(axes, "confusion", "no rows")
+        say(axes, "confusion", "no rows")
         return
     left_out = len(report.confusion.names) - len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -82,7 +71,7 @@ def _curves(report: ClassificationReport) -> list[str]:
 def _draw_roc(axes: Axes, report: ClassificationReport) -> None:
     names = [name for name in _curves(report) if report.curves[name].negatives]
     if not names:
-        _say(axes, "ROC", report.notes.get("auroc", "undefined"))
+        say(axes, "ROC", report.notes.get("auroc", "undefined"))
         return
     for name in names:
         curve = report.curves[name]
@@ -95,7 +84,7 @@ def _draw_roc(axes: Axes, report: ClassificationReport) -> None:
 def _draw_precision_recall(axes: Axes, report: ClassificationReport) -> None:
     names = _curves(report)
     if not names:
-        _say(axes, "precision and recall", report.notes.get("average_precision", "undefined"))
+        say(axes, "precision and recall", report.notes.get("average_precision", "undefined"))
         return
     for name in names:
         curve = report.curves[name]
@@ -104,33 +93,10 @@ def _draw_precision_recall(axes: Axes, report: ClassificationReport) -> None:
     axes.legend(loc="lower left", fontsize="small")
 
 
-def _draw_reliability(axes: Axes, report: ClassificationReport) -> None:
-    if not report.reliability:
-        _say(axes, "reliability", report.notes.get("calibration_error", "undefined"))
-        return
-    for step in report.reliability:
-        axes.bar(step.low, step.accuracy, width=step.high - step.low, align="edge", color="#9ecae1", edgecolor="white")
-    axes.plot(
-        [step.confidence for step in report.reliability],
-        [step.accuracy for step in report.reliability],
-        "o",
-        color="C0",
-    )
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
-    title = f"reliability (calibration error {report.calibration_error:.3f})"
-    axes.set(title=title, xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-
-
-def _say(axes: Axes, title: str, words: str) -> None:
-    axes.set_title(title)
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, words, ha="center", va="center", wrap=True)
-
-
 PANELS: dict[str, Callable[[Axes, ClassificationReport], None]] = {
     "confusion": _draw_confusion,
     "roc": _draw_roc,
     "precision and recall": _draw_precision_recall,
-    "reliability": _draw_reliability,
+    "reliability": draw_reliability,
 }
 """What `draw` shows, in its order."""

@@ -33,6 +33,8 @@ MULTI_LABEL_METRICS = {
     "micro_f1": True,
     "exact_match": True,
     "hamming_loss": False,
+    "log_loss": False,
+    "calibration_error": False,
 }
 FROM_PREDICTIONS = {  # need no probability
     "accuracy",
@@ -135,8 +137,9 @@ class MultiLabelEvaluator(_ReportEvaluator, DefaultParamsReadable["MultiLabelEva
     """Scores answers of any number of labels each by one number of a `MultiLabelReport`, for CrossValidator.
 
     Settings are Spark Params of the same names as the keywords. `metric` is one of mean_average_precision, auroc,
-    macro_f1, micro_f1, exact_match and hamming_loss; `labels` orders the labels where the columns' metadata does not
-    (`multi_label.multi_label`). The default is mean_average_precision. Rows that failed or have no truth take no part.
+    macro_f1, micro_f1, exact_match, hamming_loss, log_loss and calibration_error; `labels` orders the labels where the
+    columns' metadata does not (`multi_label.multi_label`). The default is mean_average_precision. Rows that failed or
+    have no truth take no part.
 
     >>> MultiLabelEvaluator().isLargerBetter(), MultiLabelEvaluator("hamming_loss").isLargerBetter()
     (True, False)

@@ -24,6 +24,7 @@ from brightspark.core.multi_label_counts import (
     measurable_label_sets,
 )
 from brightspark.core.multi_label_report import SUMMARY, MultiLabelReport
+from brightspark.core.probability_scores import ProbabilityScores, label_scores
 from brightspark.core.ranking_curves import RankingCurve, defined_areas, mean_area, ranking_curves
 from brightspark.core.scored_rows import known_labels
 
@@ -40,6 +41,7 @@ def multi_label(
     probability: str = "probability",
     error: str = "error",
     labels: Sequence[str] | None = None,
+    bins: int = 15,
     intervals: int = 1000,
     max_curves: int = 200,
     seed: int = 0,
@@ -53,22 +55,24 @@ def multi_label(
 
     A row with an error or a null prediction is failed, an answered row with a null label unlabelled: both are counted
     and take no part in the numbers. A name in the truth that is not among the labels is a label that is never found:
-    it counts in every number but the areas, and the report's notes name it. A null or NaN probability leaves its row
-    out of the areas, with a note.
+    it counts in every number that needs no probability, and the report's notes name it. A null or NaN probability
+    leaves its row out of those that need one, with a note.
 
     - mean average precision, AUROC: means over labels of the exact areas (`ranking_curves`). Labels without a positive
       row have none: they are left out and named (`sklearn.metrics.average_precision_score` takes 0).
     - F1: 2 hits / (truths + answers) (van Rijsbergen 1979). Its macro mean is over the labels that occur, its micro
       mean counts all labels together (`sklearn.metrics.f1_score`, with `zero_division=nan`).
+    - log loss and calibration error, over all pairs of row and label: `probability_scores.label_scores`.
     - exact match, also called subset accuracy (`sklearn.metrics.accuracy_score`); Hamming loss (`hamming_loss`).
 
     Settings:
 
     - labels: every label the model knows, in the order of `probability`; by default those in the metadata of the
       probability or prediction column, else the names that occur, and then `probability` is not read.
+    - bins: of the calibration error, equal in width.
     - intervals: bootstrap replicates, 0 for no intervals. They are drawn from counts, without another pass over the
-      rows, which leaves out macro F1, mean average precision and AUROC: those need to know which labels go together.
-    - max_curves: with more labels than this the areas are left out, because they count every probability of every row.
+      rows, which leaves out the others: they need to know which labels, or which probabilities, go together.
+    - max_curves: with more labels than this the areas are left out, because they sort every probability of every row.
 
     Raises InputError for columns that are missing or unusable, SettingError for settings that cannot work.
 
@@ -80,23 +84,25 @@ def multi_label(
     >>> report.mean_average_precision, report.micro_f1, round(report.exact_match, 2)
     (1.0, 0.8, 0.67)
     """
-    if intervals < 0 or max_curves < 0:
-        raise SettingError(f"intervals={intervals}, max_curves={max_curves}: want 0 or more.")
+    if bins < 1 or intervals < 0 or max_curves < 0:
+        raise SettingError(
+            f"bins={bins}, intervals={intervals}, max_curves={max_curves}: want bins ≥ 1, the others ≥ 0."
+        )
     known = known_labels(scored, labels, (probability, prediction))
     readable = bool(known) and probability in scored.columns
     rows = measurable_label_sets(
         scored, known, label=label, prediction=prediction, probability=probability if readable else None, error=error
-    )
+    ).persist()
     with_curves = readable and len(known) <= max_curves
-    rows = (rows if with_curves else rows.drop("probability")).persist()
     try:
         counts = count_label_sets(rows, known)
+        scores = label_scores(rows, known, bins=bins) if readable else ProbabilityScores()
         curves = _label_curves(rows, counts, known) if with_curves else {}
     finally:
         rows.unpersist()
     no_column = "" if probability in scored.columns else probability
     notes = _notes(counts, known, curves, no_column=no_column, max_curves=max_curves)
-    return _report(counts, known or tuple(counts.labels), curves, notes, replicates=intervals, seed=seed)
+    return _report(counts, known or tuple(counts.labels), scores, curves, notes, replicates=intervals, seed=seed)
 
 
 def _label_curves(rows: DataFrame, counts: MultiLabelCounts, known: Sequence[str]) -> dict[str, RankingCurve]:
@@ -122,7 +128,7 @@ def _notes(
     if not any(label.truths or label.guesses for label in counts.labels.values()):
         notes |= dict.fromkeys(("macro_f1", "micro_f1"), "undefined: no truth and no answer names a label")
     if unreadable := why_unreadable(known, counts.usable, no_column):
-        return notes | dict.fromkeys(AREAS, unreadable)
+        return notes | dict.fromkeys((*AREAS, "log_loss", "calibration_error"), unreadable)
     if counts.usable < counts.rows.measured:
         notes["probability"] = missing_probability(counts.rows.measured - counts.usable)
     if len(known) > max_curves:
@@ -145,6 +151,7 @@ def _undefined_areas(known: Sequence[str], curves: Mapping[str, RankingCurve]) -
 def _report(
     counts: MultiLabelCounts,
     labels: tuple[str, ...],
+    scores: ProbabilityScores,
     curves: Mapping[str, RankingCurve],
     notes: Mapping[str, str],
     *,
@@ -166,7 +173,10 @@ def _report(
         micro_f1=numbers.get("micro_f1"),
         exact_match=numbers.get("exact_match"),
         hamming_loss=numbers.get("hamming_loss"),
+        log_loss=scores.log_loss,
+        calibration_error=scores.calibration_error,
         per_label=per_label,
+        reliability=scores.reliability,
         curves=curves,
         intervals=intervals,
         notes=notes,

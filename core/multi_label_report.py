@@ -8,6 +8,7 @@ from typing import Any
 
 from brightspark.core.classification_report import ClassScores, RowCounts, class_table, report_text
 from brightspark.core.confusion import Interval
+from brightspark.core.probability_scores import ReliabilityBin
 from brightspark.core.ranking_curves import RankingCurve
 
 SUMMARY = {  # the one-number metrics, in the order they are shown
@@ -17,6 +18,8 @@ SUMMARY = {  # the one-number metrics, in the order they are shown
     "micro_f1": "micro F1",
     "exact_match": "exact match",
     "hamming_loss": "Hamming loss",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
 }
 
 
@@ -42,8 +45,14 @@ class MultiLabelReport:
     """share of rows whose answer is exactly the truth"""
     hamming_loss: float | None
     """share of wrong ones among all pairs of row and label"""
+    log_loss: float | None
+    """the mean over all pairs of row and label"""
+    calibration_error: float | None
+    """over all pairs of row and label: how far probabilities are from the share of labels that hold"""
     per_label: Mapping[str, ClassScores]
     """of each label, then of each other name that occurs in a truth or an answer"""
+    reliability: tuple[ReliabilityBin, ...]
+    """the bins of probability that hold pairs of row and label"""
     curves: Mapping[str, RankingCurve]
     """of each label that has positive rows"""
     intervals: Mapping[str, Interval]
@@ -62,6 +71,7 @@ class MultiLabelReport:
             "counts": asdict(self.counts),
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "per_label": {name: asdict(scores) for name, scores in self.per_label.items()},
+            "reliability": [asdict(step) for step in self.reliability],
             "curves": {name: curve.to_dict() for name, curve in self.curves.items()},
             "notes": dict(self.notes),
         }

@@ -1,4 +1,7 @@
-"""What predicted probabilities are worth: log loss, Brier score, top-k accuracy and calibration, in one aggregation."""
+"""What predicted probabilities are worth: log loss, Brier score, top-k accuracy and calibration, in one aggregation.
+
+Of one label a row (`probability_scores`), or of several that are independent (`label_scores`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError
@@ -19,15 +22,18 @@ ROUNDING = 1e-3  # how far beyond 0 and 1 a probability in half precision may be
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The rows whose highest probability lies in (low, high]."""
+    """The rows whose highest probability lies in (low, high].
+
+    Of several labels a row: the pairs of a row and a label whose probability lies there.
+    """
 
     low: float
     high: float
     rows: int
     confidence: float
-    """mean of the highest probability"""
+    """mean of the highest probability; of the pairs' probabilities"""
     accuracy: float
-    """share of rows whose truth has that probability"""
+    """share of rows whose truth has that probability; of pairs whose label holds"""
 
 
 @dataclass(frozen=True)
@@ -85,16 +91,14 @@ def probability_scores(rows: DataFrame, *, classes: int, bins: int) -> Probabili
     Raises InputError for numbers that are no probabilities.
     """
     usable = rows.filter("usable")
-    bin_number = F.greatest(F.lit(1), F.least(F.lit(bins), F.ceil(F.col("confidence") * bins))).alias("bin")
-    likely = F.greatest(F.least("truth_probability", F.lit(1 - SMALLEST_PROBABILITY)), F.lit(SMALLEST_PROBABILITY))
     known_and_ahead = (F.col("truth_place") >= 0) & (F.col("ahead") < TOP_K)
     found = (
-        usable.groupBy(bin_number)
+        usable.groupBy(_bin("confidence", bins))
         .agg(
             F.count("*").alias("rows"),
             F.sum("confidence").alias("confidence"),
             F.count_if(F.col("truth_place") == F.col("top")).alias("hits"),
-            F.sum(-F.log(likely)).alias("log_loss"),
+            F.sum(_loss(F.col("truth_probability"))).alias("log_loss"),
             F.sum(F.col("squares") - 2 * F.col("truth_probability") + 1).alias("brier"),
             F.count_if(known_and_ahead).alias("in_top_k"),
             F.max("confidence").alias("highest"),
@@ -112,13 +116,56 @@ def probability_scores(rows: DataFrame, *, classes: int, bins: int) -> Probabili
         brier=sum(row.brier for row in found) / total / (2 if classes == 2 else 1),
         top_k_accuracy=sum(row.in_top_k for row in found) / total if classes > TOP_K else None,
         calibration_error=sum(abs(row.hits - row.confidence) for row in found) / total,
-        reliability=tuple(
-            ReliabilityBin(
-                (row.bin - 1) / bins, row.bin / bins, row.rows, row.confidence / row.rows, row.hits / row.rows
-            )
-            for row in found
-        ),
+        reliability=_reliability(found, bins),
     )
+
+
+def label_scores(rows: DataFrame, labels: Sequence[str], *, bins: int) -> ProbabilityScores:
+    """Log loss and calibration of independent labels, aggregated in one pass, by bin of probability.
+
+    Reads `usable`, `truth` (array of names) and `probability` (array in the order of `labels`). Each pair of a usable
+    row and a label counts once, whichever the label (a micro mean); with p its probability, and 1 - p that it does not
+    hold:
+
+    - log loss: the mean of -ln p of the labels that hold and -ln(1 - p) of the others, clipped as above (Bishop 2006,
+      p. 206; `log_loss` of all pairs as one column). It is what `calibration.fit_temperature` makes least.
+    - expected calibration error: Σ over bins of share × |share of labels that hold - mean p|, equal bins of p from 0 to
+      1, open below and closed above: Guo's, of each label's own probability instead of a row's highest.
+
+    A truth that is not among the labels has no probability, and is no pair.
+
+    Raises InputError for numbers that are no probabilities.
+    """
+    found = (
+        label_pairs(rows.filter("usable"), labels)
+        .groupBy(_bin("p", bins))
+        .agg(
+            F.count("*").alias("rows"),
+            F.sum("p").alias("confidence"),
+            F.count_if("holds").alias("hits"),
+            F.sum(F.when(F.col("holds"), _loss(F.col("p"))).otherwise(_loss(1 - F.col("p")))).alias("log_loss"),
+            F.max("p").alias("highest"),
+            F.min("p").alias("lowest"),
+        )
+        .orderBy("bin")
+        .collect()
+    )
+    if not found:
+        return ProbabilityScores()
+    _check_range(min(row.lowest for row in found), max(row.highest for row in found))
+    total = sum(row.rows for row in found)
+    return ProbabilityScores(
+        log_loss=sum(row.log_loss for row in found) / total,
+        calibration_error=sum(abs(row.hits - row.confidence) for row in found) / total,
+        reliability=_reliability(found, bins),
+    )
+
+
+def label_pairs(rows: DataFrame, labels: Sequence[str]) -> DataFrame:
+    """Each pair of a row and a label: its probability, `p`, and whether it `holds`: is among the row's `truth`."""
+    name = F.get(F.array(*map(F.lit, labels)), F.col("place"))
+    each = rows.select("truth", F.posexplode("probability").alias("place", "p"))
+    return each.select(F.col("p").cast("double").alias("p"), F.array_contains("truth", name).alias("holds"))
 
 
 def count_usable(rows: DataFrame, labels: Sequence[str]) -> tuple[int, int]:
@@ -144,6 +191,23 @@ def count_usable(rows: DataFrame, labels: Sequence[str]) -> tuple[int, int]:
         )
     _check_range(found.lowest, found.highest)
     return found.usable, found.rows - found.usable
+
+
+def _bin(number: str, bins: int) -> Column:
+    """Which of so many equal bins from 0 to 1 a number lies in, counted from 1."""
+    return F.greatest(F.lit(1), F.least(F.lit(bins), F.ceil(F.col(number) * bins))).alias("bin")
+
+
+def _loss(p: Column) -> Column:
+    """-ln p, where p is the probability of what came true."""
+    return -F.log(F.greatest(F.least(p, F.lit(1 - SMALLEST_PROBABILITY)), F.lit(SMALLEST_PROBABILITY)))
+
+
+def _reliability(found: Sequence[Row], bins: int) -> tuple[ReliabilityBin, ...]:
+    return tuple(
+        ReliabilityBin((row.bin - 1) / bins, row.bin / bins, row.rows, row.confidence / row.rows, row.hits / row.rows)
+        for row in found
+    )
 
 
 def _check_range(lowest: float, highest: float) -> None:

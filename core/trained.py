@@ -24,8 +24,8 @@ LEAST_TO_CALIBRATE, LEAST_WRONG = 50, 10  # validation rows and errors, below wh
 RARE = 20  # training rows of a label
 CALIBRATED = ("log_loss", "calibration_error")  # what a temperature changes
 METRICS = (
-    "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision", "log_loss", "calibration_error",
-    "mean_average_precision", "micro_f1", "exact_match", "hamming_loss",
+    "accuracy", "balanced_accuracy", "macro_f1", "auroc", "average_precision",
+    "mean_average_precision", "micro_f1", "exact_match", "hamming_loss", "log_loss", "calibration_error",
 )  # fmt: skip
 
 M = TypeVar("M", bound=ClassifierModel[Any])
@@ -77,8 +77,7 @@ def _measured(
         even = rescaled("probability", found.temperature, independent=reader.settings.multi_label)
         after = _metrics(scored.withColumn("probability", even), reader.labels)
     changed = {f"{name}_uncalibrated": before[name] for name in CALIBRATED if name in before}
-    losses = {"log_loss": found.log_loss_after, "log_loss_uncalibrated": found.log_loss_before}
-    return found.temperature, {**losses, **after, **changed}
+    return found.temperature, {**after, **changed}
 
 
 def _errors(metrics: Mapping[str, Any]) -> float:
