@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType
 
 from brightspark.core.confusion import COVERAGE
 from brightspark.core.errors import InputError, SettingError
@@ -64,7 +65,8 @@ def threshold_for_precision(
     - labels: every class, in the order of `probability`; by default those in the column's metadata.
 
     Raises InputError where no threshold reaches the precision (it names the best that one does), where no row can be
-    used, and for columns that are missing or unusable; SettingError for a precision that is not above 0 and at most 1.
+    used, and for columns that are missing or unusable, also where they hold several labels a row: that is
+    `brightspark.core.label_threshold`. SettingError for a precision that is not above 0 and at most 1.
 
     >>> from pyspark.sql import SparkSession
     >>> spark = SparkSession.builder.getOrCreate()
@@ -74,11 +76,9 @@ def threshold_for_precision(
     >>> found.threshold, found.coverage
     (0.8, 0.5)
     """
-    if not 0 < precision <= 1:
-        raise SettingError(f"precision={precision}: want a share of right answers above 0 and at most 1, such as 0.95.")
-    known = known_labels(scored, labels, (probability,))
-    if not known:
-        raise InputError("The order of the labels is not known: pass labels=… in the order of the probability.")
+    known = checked_labels(scored, labels, probability, precision)
+    if label in scored.columns and isinstance(scored.schema[label].dataType, ArrayType):
+        raise InputError(f"The column {label!r} holds several labels a row: use label_threshold_for_precision.")
     answered = column(error).isNull() if error in scored.columns else F.lit(True)
     truth, numbers = text_column(scored, label), number_array(scored, probability)
     rows = scored.select(F.when(answered, truth).alias("truth"), F.when(answered, numbers).alias("probability"))
@@ -86,9 +86,23 @@ def threshold_for_precision(
     rows = rows.select("width", "usable", "lowest", "confidence", "truth_place", "top").persist()
     try:
         total, left_out = count_usable(rows, known)
-        return _lowest(rows.filter("usable"), precision, total, left_out)
+        answers = rows.filter("usable").select(
+            F.col("confidence").alias("score"), (F.col("truth_place") == F.col("top")).alias("right")
+        )
+        above, true, score = lowest_reaching(
+            answers, precision, lambda answered: f"answers {answered / total:.2%} of {total:,} rows"
+        )
     finally:
         rows.unpersist()
+    return AnswerThreshold(
+        threshold=score,
+        precision=true / above,
+        precision_low=wilson_low(true, above),
+        coverage=above / total,
+        answered=above,
+        rows=total,
+        left_out=left_out,
+    )
 
 
 def wilson_low(hits: int, rows: int) -> float:
@@ -104,9 +118,26 @@ def wilson_low(hits: int, rows: int) -> float:
     return max(0.0, (middle - spread) / (1 + z * z / rows))
 
 
-def _lowest(usable: DataFrame, precision: float, total: int, left_out: int) -> AnswerThreshold:
-    counted = usable.groupBy(F.lit(0).alias("class"), F.col("confidence").alias("score")).agg(
-        F.count("*").alias("rows"), F.count_if(F.col("truth_place") == F.col("top")).alias("hits")
+def checked_labels(
+    scored: DataFrame, labels: Sequence[str] | None, probability: str, precision: float
+) -> tuple[str, ...]:
+    """The labels in the probability's order; raises where nobody knows them, and for a precision that cannot be."""
+    if not 0 < precision <= 1:
+        raise SettingError(f"precision={precision}: want a share of right answers above 0 and at most 1, such as 0.95.")
+    known = known_labels(scored, labels, (probability,))
+    if not known:
+        raise InputError("The order of the labels is not known: pass labels=… in the order of the probability.")
+    return known
+
+
+def lowest_reaching(answers: DataFrame, precision: float, costs: Callable[[int], str]) -> tuple[int, int, float]:
+    """The lowest `score` at and above which the share of `right` answers is the precision.
+
+    How many answers there are at and above it, how many of them are right, and the score. Raises InputError where none
+    is precise enough; `costs` words what so many answers are.
+    """
+    counted = answers.groupBy(F.lit(0).alias("class"), "score").agg(
+        F.count("*").alias("rows"), F.count_if("right").alias("hits")
     )
     reached = F.col("true") / F.col("above")
     point = F.struct("above", "true", "score")
@@ -122,15 +153,7 @@ def _lowest(usable: DataFrame, precision: float, total: int, left_out: int) -> A
         best = found.best.point
         raise InputError(
             f"No threshold reaches a precision of {precision:g}: the best is {found.best.precision:.4f}, at "
-            f"{best.score:.4f}, which answers {best.above / total:.2%} of {total:,} rows. Ask for less, or train more."
+            f"{best.score:.4f}, which {costs(best.above)}. Ask for less, or train more."
         )
     above, true, score = found.lowest
-    return AnswerThreshold(
-        threshold=score,
-        precision=true / above,
-        precision_low=wilson_low(true, above),
-        coverage=above / total,
-        answered=above,
-        rows=total,
-        left_out=left_out,
-    )
+    return above, true, score

@@ -95,6 +95,7 @@ def test_rows_that_say_nothing_are_left_out_and_strange_truths_are_wrong(spark: 
         ([("ant", [3.2, 0.0, 0.0], None)], {}, "which is no probability"),
         ([("ant", [1.0, 0.0, 0.0], None)], {"labels": None}, "order of the labels is not known"),
         ([("ant", [1.0, 0.0, 0.0], None)], {"probability": "label"}, "want array<float>"),
+        ([("ant", [1.0, 0.0, 0.0], None)], {"label": "probability"}, "use label_threshold_for_precision"),
     ],
 )
 def test_unusable_tables_are_refused(
