@@ -14,7 +14,7 @@ SCRATCH = "scratch"  # in place of a checkpoint's name
 MONITORS = ("loss", "accuracy")
 LEAST_VOCABULARY = 300  # pieces: the 256 bytes are among them
 
-FROM_SCRATCH: Mapping[str, Any] = {"epochs": 20, "learning_rate": 1e-3, "warmup": 0.1, "batch_size": 64}
+FROM_SCRATCH: Mapping[str, Any] = {"epochs": 20, "learning_rate": 1e-3, "warmup": 0.1, "batch_size": 32}
 """What a Translator from scratch has for defaults, where fine-tuning has others."""
 
 
