@@ -36,10 +36,10 @@ def over_rows(difference: Callable[[np.ndarray], float], count: int, resamples: 
     return [float(low), float(high)]
 
 
-def shown(interval: Sequence[float] | None) -> str:
+def shown(interval: Sequence[float] | None, digits: int = 4) -> str:
     """For a table.
 
     >>> shown([-0.001, 0.02]), shown(None)
     ('[-0.0010, +0.0200]', '–')
     """
-    return "–" if interval is None else f"[{interval[0]:+.4f}, {interval[1]:+.4f}]"
+    return "–" if interval is None else f"[{interval[0]:+.{digits}f}, {interval[1]:+.{digits}f}]"
