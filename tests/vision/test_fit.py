@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import timm
 import torch
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import functions as F
 
 from brightspark.core.cache import file_lock
 from brightspark.core.errors import InputError, SettingError
-from brightspark.vision import ImageClassifier, ImageClassifierModel, read_images
+from brightspark.core.survey import is_held_out
+from brightspark.vision import ImageClassifier, ImageClassifierModel, evaluate, read_images
 from tests.vision.coloured import COLOURS, LEARNS_COLOURS, coloured, save_coloured
 from tests.vision.networks import open_picture, save_network
 
@@ -85,15 +88,22 @@ def test_the_card_tells_data_settings_metrics_and_limits(model: ImageClassifierM
     assert ImageClassifierModel.load(str(tmp_path / "artifact")).artifact.limits == told.limits
 
 
-def test_confidence_is_made_true_on_the_validation_rows(rows: DataFrame, tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
+def test_confidence_is_made_true_on_the_validation_rows(rows: DataFrame, tmp_path: Path, several: bool) -> None:
     """Half of what is not red is called so, in the validation rows too: a network that is sure of itself errs."""
     wrong = F.when(F.col("path").rlike("[02468][.]jpg$"), "red").otherwise(F.col("label"))
     settings = {**SMALL, "validation_share": 0.4, "label_smoothing": 0.0, "run_folder": str(tmp_path)}
-    model = ImageClassifier("test_resnet", **settings).fit(rows.withColumn("label", wrong))
+    labelled = rows.withColumn("label", F.array(wrong) if several else wrong)
+    model = ImageClassifier("test_resnet", **settings).fit(labelled)
     metrics = model.artifact.metrics
+    assert model.settings.multi_label == several
     assert model.settings.temperature != 1
     assert metrics["log_loss"] < metrics["log_loss_uncalibrated"]
+    assert 0 < metrics["calibration_error"] != metrics["calibration_error_uncalibrated"] > 0
     assert metrics["validation_rows"] > 50
+    again = evaluate(model.transform(labelled.filter(is_held_out(["path"], 0.4, ()))), intervals=0)
+    assert again.counts.measured == metrics["validation_rows"]
+    assert again.log_loss == pytest.approx(metrics["log_loss"], abs=0.02)  # staged smaller, and as JPEG
 
 
 def test_the_same_fit_again_is_not_done_again(
@@ -164,6 +174,33 @@ def test_several_labels_are_learned_each_by_itself(spark: SparkSession, tmp_path
     exact = sum(sorted(row["prediction"]) == row["label"] for row in answered)
     assert exact >= 0.85 * len(answered)
     assert all(len(row["probability"]) == 3 for row in answered)
+
+
+def test_it_is_a_stage_of_a_pipeline(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
+    stages = [SQLTransformer(statement="SELECT path, label AS kind FROM __THIS__")]
+    stages += [ImageClassifier("test_resnet", label_col="kind", **{**SMALL, "epochs": 1, "run_folder": str(tmp_path)})]
+    Pipeline(stages=stages).save(str(tmp_path / "pipeline"))
+    fitted = Pipeline.load(str(tmp_path / "pipeline")).fit(rows)
+    fitted.save(str(tmp_path / "model"))
+    few = rows.limit(6)
+    answered, again = (
+        [row.probability for row in one.transform(few).collect()]
+        for one in (fitted, PipelineModel.load(str(tmp_path / "model")))
+    )
+    np.testing.assert_array_equal(answered, again)
+    assert fitted.stages[1].artifact.training["epochs"] == 1
+
+
+def test_rows_without_a_label_take_no_part_and_a_label_never_seen_is_wrong(rows: DataFrame, tmp_path: Path) -> None:
+    blue = F.col("label") == "blue"
+    known = rows.withColumn("label", F.when(~blue, F.col("label")))
+    model = ImageClassifier("test_resnet", **{**SMALL, "epochs": 1, "run_folder": str(tmp_path)}).fit(known)
+    assert model.labels == ("green", "red")
+    assert model.artifact.training["training_rows"] + model.artifact.metrics["validation_rows"] == 120
+    unlabelled, strange = (evaluate(model.transform(some), intervals=0) for some in (known, rows.filter(blue)))
+    assert (unlabelled.counts.measured, unlabelled.counts.unlabelled) == (120, 60)
+    assert strange.accuracy == 0
+    assert "'blue' (60 rows)" in strange.notes["labels"]
 
 
 def test_a_fit_leaves_nothing_behind(rows: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
