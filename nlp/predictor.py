@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +45,7 @@ def load(folder: Path, device: str, settings: TextSettings) -> Predictor:
         return logits
 
     def windows(text: Any) -> Iterator[Window]:
-        return islice(tokens.windows(text), 1 if settings.pooling == "first" else None)
+        return iter([tokens.first(text)]) if settings.pooling == "first" else tokens.windows(text)
 
     return text_predictor(network, tokens, windows, device, settings, answer_type(settings), outputs, answer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 MOST_TOKENS = 512  # of a window, unless the settings say how many
 ENDLESS = 1 << 20  # tokens, where nothing says how many a network takes
+CHARS_A_TOKEN = 8  # of a text's beginning that is tried first: twice as many as a token has in most languages
+# Nothing that a tokenizer does reaches over a space between two letters: there words end, whatever its kind. Over other
+# white space and around signs some do (Llama's "!\n" is one token, Moses joins "5 %", BERT drops vertical tabs).
+_BETWEEN_WORDS = re.compile(r"(?<=[^\W\d_]) +(?=[^\W\d_])")
 # These count positions from behind the padding's number, so that many of them are never used.
 _AFTER_PADDING = (
     "roberta",
@@ -74,9 +79,9 @@ class Tokens:
         )
 
     def first(self, text: Any) -> Window:
-        """The first window of a text; raises as `windows` does."""
+        """The first window of a text, of which no more is read than that takes; raises as `windows` does."""
         text = checked(text, self.settings.max_chars)
-        return arrays(self.tokenizer, self.tokenizer(text, truncation=True, max_length=self.max_tokens))
+        return arrays(self.tokenizer, first_tokens(self.tokenizer, text, self.max_tokens))
 
     def pairs(self, text: Any, seconds: Sequence[str]) -> Iterator[Window]:
         """A text with each of some others behind it; it is cut where the window is full, they are not.
@@ -97,6 +102,31 @@ def check_spans(tokenizer: Any) -> None:
             f"{type(tokenizer).__name__} does not say where its tokens lie in a text, which explanations need: save "
             "the checkpoint with its fast tokenizer (tokenizer.json)"
         )
+
+
+def first_tokens(tokenizer: Any, text: str, most: int) -> Any:
+    """What a tokenizer says of a text cut to `most` tokens, the special ones included."""
+    for beginning in beginnings(tokenizer, text, most):
+        encoded = tokenizer(beginning, truncation=True, max_length=most)
+        if len(encoded["input_ids"]) == most:
+            break
+    return encoded
+
+
+def beginnings(tokenizer: Any, text: str, tokens: int) -> Iterator[str]:
+    """Ever longer beginnings of a text, the last of them all of it; the first mostly has so many tokens already.
+
+    The tokens of each are those that the whole text begins with, since it ends between two words. Where no letters have
+    spaces between them, or a token that was added by hand has one in it, there is only the whole.
+    """
+    chars = CHARS_A_TOKEN * tokens
+    while chars < len(text) and not any(" " in added for added in tokenizer.get_added_vocab()):
+        end = _BETWEEN_WORDS.search(text, chars)
+        if end is None:
+            break
+        yield text[: end.start()]
+        chars = 2 * end.start()
+    yield text
 
 
 def arrays(tokenizer: Any, encoded: Mapping[str, Any]) -> Window:

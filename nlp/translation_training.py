@@ -15,7 +15,17 @@ from torch.nn.functional import cross_entropy
 from brightspark.core.task import Batch, Loss, Record, Sums, Task
 from brightspark.nlp.languages import Direction, direct
 from brightspark.nlp.network import load_config, load_translator, with_dropout
-from brightspark.nlp.tokens import Window, arrays, checked, load_tokenizer, padded, positions, window_tokens
+from brightspark.nlp.tokens import (
+    Window,
+    arrays,
+    beginnings,
+    checked,
+    first_tokens,
+    load_tokenizer,
+    padded,
+    positions,
+    window_tokens,
+)
 from brightspark.nlp.training import Logits
 
 _UNSEEN = -100  # the place of a token that is not learned: behind the end of a shorter translation
@@ -86,9 +96,17 @@ class Pairs:
         A text that is too long keeps the marks at its ends. A translation loses its end: it goes on there.
         """
         text, target = (checked(record[name], self.max_chars) for name in ("text", "target"))
-        source = self.tokenizer(self.direction.prefix + text.strip(), truncation=True, max_length=self.most)
-        said = self.tokenizer(text_target=target.strip())["input_ids"]
-        return Pair(arrays(self.tokenizer, source), np.asarray(said[: self.most], dtype=np.int64))
+        source = first_tokens(self.tokenizer, self.direction.prefix + text.strip(), self.most)
+        return Pair(arrays(self.tokenizer, source), np.asarray(self._said(target.strip()), dtype=np.int64))
+
+    def _said(self, target: str) -> list[int]:
+        """The first tokens of a translation; what ends it is among them where it is not cut."""
+        enough = self.most + self.tokenizer.num_special_tokens_to_add()
+        for beginning in beginnings(self.tokenizer, target, enough):
+            said: list[int] = self.tokenizer(text_target=beginning)["input_ids"]
+            if len(said) >= enough:
+                break
+        return said[: self.most]
 
 
 class Collate:
