@@ -15,6 +15,7 @@ def test_what_weighs_most_is_deepest_and_the_text_stays_text() -> None:
     assert html.unescape(re.sub("<[^>]*>", "", made)) == SAID
     assert "<b>" not in made
     assert 'rgba(190, 60, 60, 0.38)" title="-1.00">not<' in made
+    assert made.count("underline dotted color-mix(in srgb, currentColor 50%, transparent)") == 1
     assert 'rgba(26, 134, 88, 0.75)" title="+2.00">good<' in made
 
 
