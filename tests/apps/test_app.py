@@ -16,7 +16,7 @@ from brightspark.apps.frame import build
 from brightspark.apps.html import percent
 from brightspark.apps.options import Options
 from brightspark.apps.server import start
-from tests.apps.visit import IMAGES, encoded, engine_says, fits
+from tests.apps.visit import IMAGES, encoded, engine_says, every_control_has_a_name, fits, tab_to
 from tests.vision.pictures import picture
 
 pytestmark = pytest.mark.slow
@@ -140,21 +140,8 @@ def press_until_asked_for_files(page: Page, name: str) -> FileChooser:
     pytest.fail(f"{name!r} does not answer to the keyboard")
 
 
-def tab_to(page: Page, name: str) -> None:
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.innerText?.trim()") == name:
-            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            assert outline == "solid", "the focus cannot be seen"
-            return
-    pytest.fail(f"no Tab leads to {name!r}")
-
-
 def test_every_control_has_a_name(page: Page) -> None:
-    controls = page.locator(":is(button, input, textarea, [tabindex='0']):not([tabindex='-1']):visible").all()
-    assert len(controls) >= 6
-    for control in controls:
-        assert control.aria_snapshot().partition('"')[2], control.evaluate("element => element.outerHTML")[:300]
+    every_control_has_a_name(page, least=6)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 from playwright.sync_api import Page
 from pydicom.data import get_testdata_file
@@ -54,3 +55,22 @@ def engine_says(network: Path, content: bytes) -> list[tuple[str, float]]:
 def fits(page: Page) -> bool:
     """Whether nothing sticks out to the right."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Presses Tab until a control that says `name` has the focus."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText?.trim()") == name:
+            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            assert outline == "solid", "the focus cannot be seen"
+            return
+    pytest.fail(f"no Tab leads to {name!r}")
+
+
+def every_control_has_a_name(page: Page, *, least: int) -> None:
+    """Fails for a control that a screen reader has no name for, or fewer than `least` of them."""
+    controls = page.locator(":is(button, input, textarea, [tabindex='0']):not([tabindex='-1']):visible").all()
+    assert len(controls) >= least
+    for control in controls:
+        assert control.aria_snapshot().partition('"')[2], control.evaluate("element => element.outerHTML")[:300]
