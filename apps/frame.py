@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from brightspark.apps.options import Options
 from brightspark.core.errors import InputError, MissingExtraError, did_you_mean
+from brightspark.core.requirements import installed_solutions
 from brightspark.core.solutions import load, solutions
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def run_app(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends a container ends like Ctrl+C
     with tempfile.TemporaryDirectory(prefix="brightspark-app-") as uploads:
+        for name in () if only else sorted({*solutions("app")} - {*names}):
+            say(f"no tab of {name}, which is not installed: pip install 'brightspark[{name}]'")
         say(f"loading {', '.join(names)}")
         page = build(names, Options(model=model, folder=folder), uploads=uploads)
         url = start(page, host=host, port=port, warn=say)
@@ -47,12 +50,12 @@ def run_app(
 
 
 def chosen(only: Sequence[str], model: str | None) -> list[str]:
-    """The solutions whose tabs are shown: those that are asked for, or all that have one."""
+    """The solutions whose tabs are shown: those that are asked for, or all that have one and are installed."""
     known = solutions("app")
     for name in only:
         if name not in known:
             raise InputError(f"there is no tab of {name!r}; {did_you_mean(name, known)}")
-    names = list(dict.fromkeys(only)) or known
+    names = list(dict.fromkeys(only)) or [name for name in known if name in installed_solutions()] or known
     if model is not None and len(names) > 1:
         raise InputError(f"--model is for one tab, and there are {', '.join(names)}; choose one by --only")
     return names

@@ -69,12 +69,37 @@ def choices(pictures: Sequence[tuple[str, bytes]], title: str) -> str:
     return f'<p class="bs-caption">{escape(title)}</p><ul class="bs-choices">{buttons}</ul>'
 
 
-# Tells Gradio which of the `choices` was pressed: the event's `index`.
+def phrases(texts: Sequence[str], title: str) -> str:
+    """Texts to choose from, each a button."""
+    buttons = "".join(
+        f'<li><button type="button" class="bs-phrase" dir="auto">{escape(text)}</button></li>' for text in texts
+    )
+    return f'<p class="bs-caption">{escape(title)}</p><ul class="bs-phrases">{buttons}</ul>'
+
+
+# Tells Gradio which of the `choices` or `phrases` was pressed: the event's `index`.
 CHOOSE = """element.addEventListener("click", (event) => {
-  const buttons = [...element.querySelectorAll(".bs-choice")];
-  const index = buttons.indexOf(event.target.closest(".bs-choice"));
+  const buttons = [...element.querySelectorAll("button")];
+  const index = buttons.indexOf(event.target.closest("button"));
   if (index >= 0) trigger("click", { index });
 })"""
+
+
+def said(text: str, *, nothing: str) -> str:
+    """A text that is an answer, in its own direction of writing; `nothing` says that it is empty."""
+    if not text.strip():
+        return f'<div data-say="{escape(nothing)}">{note(nothing)}</div>'
+    return f'<p class="bs-said" dir="auto" data-say="{escape(text)}">{escape(text)}</p>'
+
+
+def weighed(markup: str, key: str) -> str:
+    """A text that `brightspark.core.coloured` coloured, and what its colours mean."""
+    return f'<p class="bs-weighed" dir="auto">{markup}</p><p class="bs-key">{escape(key)}</p>'
+
+
+def took(text: str) -> str:
+    """How long an answer took."""
+    return f'<p class="bs-took">{escape(text)}</p>'
 
 
 def progress(done: int, total: int | None, text: str) -> str:

@@ -1,7 +1,9 @@
 () => {
-  // Files that are dropped on the page or pasted into it go where a chosen file goes.
+  // Files that are dropped on the page or pasted into it go where a chosen file goes, in the tab that is shown.
   const give = (target, files) => {
-    const button = target?.closest?.(".bs-many")?.querySelector(".bs-pick") ?? document.querySelector(".bs-pick");
+    const shown = [...document.querySelectorAll(".bs-pick")].filter((button) => button.checkVisibility());
+    const within = target?.closest?.(".bs-many");
+    const button = shown.find((button) => within?.contains(button)) ?? shown[0];
     const input = button?.parentElement.querySelector("input[type=file]");
     if (!input || !files.length) return false;
     const transfer = new DataTransfer();
@@ -19,12 +21,24 @@
   });
   document.addEventListener("paste", (event) => give(null, event.clipboardData?.files ?? []) && event.preventDefault());
 
+  // A box for texts is written in the direction of its first letter. With dir="auto" a browser takes many seconds to lay
+  // out a megabyte.
+  const rightToLeft = /^\P{L}*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+  const direct = () => {
+    for (const box of document.querySelectorAll(".bs-text textarea")) {
+      const direction = rightToLeft.test(box.value.slice(0, 1000)) ? "rtl" : "ltr";
+      if (box.dir !== direction) box.dir = direction;
+    }
+  };
+  document.addEventListener("input", direct);
+
   // Screen readers hear what appears with data-say.
   const voice = document.createElement("div");
   voice.className = "bs-voice";
   voice.setAttribute("role", "status");
   document.body.append(voice);
   new MutationObserver(() => {
+    direct(); // an example came into a box
     const said = [...document.querySelectorAll("[data-say]")].map((element) => element.dataset.say).join(". ");
     if (voice.textContent !== said) voice.textContent = said;
   }).observe(document.querySelector("gradio-app") ?? document.body, {

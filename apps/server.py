@@ -182,6 +182,8 @@ def theme() -> gr.themes.Base:
         background_fill_primary_dark="#1c1f22",
         block_background_fill="#ffffff",
         block_background_fill_dark="#1c1f22",
+        input_background_fill="#f6f6f4",
+        input_background_fill_dark="#272b2f",
         border_color_primary="#e1e1dc",
         border_color_primary_dark="#30353a",
         button_primary_background_fill="#a34a06",

@@ -39,6 +39,19 @@ def direct(tokenizer: Any, model_type: str, source: str | None, target: str | No
     return Direction()
 
 
+def offered(tokenizer: Any, model_type: str) -> tuple[list[str], list[str]]:
+    """The source and the target languages that a checkpoint lets one choose from, in its own words.
+
+    None where there is no choice, nor for T5, which any words can be said to.
+    """
+    if model_type in CODED:
+        codes = sorted(_codes(tokenizer))
+        return codes, codes
+    if model_type == "marian":
+        return [], _targets(tokenizer)
+    return [], []
+
+
 def _coded(tokenizer: Any, source: str | None, target: str | None) -> Direction:
     """A token before or after the source, and one that the translation starts with: NLLB, M2M100, mBART."""
     codes = _codes(tokenizer)
@@ -75,13 +88,13 @@ def _prefixed(source: str | None, target: str | None) -> Direction:
 
 def _marian(tokenizer: Any, source: str | None, target: str | None) -> Direction:
     """One pair of languages, or several targets, of which >>code<< names one."""
-    codes = {code[2:-2] for code in tokenizer.supported_language_codes}
+    codes = _targets(tokenizer)
     if codes:
         if target is None:
             raise SettingError(f"this checkpoint has several targets: set target_language, one of {_some(codes)}")
         if target not in codes:
             raise SettingError(
-                f"target_language={target!r} is unknown to this checkpoint; {did_you_mean(target, sorted(codes))}"
+                f"target_language={target!r} is unknown to this checkpoint; {did_you_mean(target, codes)}"
             )
         return Direction(prefix=f">>{target}<< ")
     asked = (("source_language", source, tokenizer.source_lang), ("target_language", target, tokenizer.target_lang))
@@ -89,6 +102,11 @@ def _marian(tokenizer: Any, source: str | None, target: str | None) -> Direction
         if wanted is not None and known is not None and wanted != known:
             raise SettingError(f"{name}={wanted!r}, and this checkpoint's is {known!r}")
     return Direction()
+
+
+def _targets(tokenizer: Any) -> list[str]:
+    """The targets of a Marian that has several, whose tokens are >>de<<."""
+    return sorted(code[2:-2] for code in tokenizer.supported_language_codes)
 
 
 def _some(codes: Iterable[str]) -> str:

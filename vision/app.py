@@ -69,7 +69,7 @@ class Classifier:
         width, height, preview = self._preview(content)
         caption = f"{name} · {width} × {height} pixels · {html.size(len(content))}"
         top = [(entry["label"], float(entry["probability"])) for entry in outcome.answer["top"]]
-        took = f'<p class="bs-took">Answered in {1000 * seconds:,.0f} ms</p>'
+        took = html.took(f"Answered in {1000 * seconds:,.0f} ms")
         return html.picture(preview, f"The image {name}", caption) + html.bars(top) + took
 
     def _preview(self, content: bytes) -> tuple[int, int, bytes]:
@@ -111,7 +111,7 @@ def _one(classifier: Classifier, examples: list[Path]) -> None:
             shown = html.choices([(path.parent.name, _small(path)) for path in examples], "Or try one of these")
             gallery = gr.HTML(shown, js_on_load=html.CHOOSE, elem_id="examples", visible=bool(examples))
         with gr.Column(scale=6, min_width=280):
-            answer = gr.HTML(EMPTY, elem_id="answer")
+            answer = gr.HTML(EMPTY, elem_id="answer", elem_classes="bs-answer")
 
     def of_file(path: str | None, name: str | None = None) -> Iterator[str]:
         if path is None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,16 +35,18 @@ def own_uploads(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
 
 
-@pytest.mark.parametrize("module", ["apps.html", "apps.server", "vision.app"])
+@pytest.mark.parametrize("module", ["apps.html", "apps.server", "nlp.app", "nlp.app_ask", "vision.app"])
 def test_the_examples_in_docstrings_run(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"brightspark.{module}")).failed == 0
 
 
 def test_tabs_are_found_by_name() -> None:
-    assert "vision" in chosen((), None)
+    assert chosen((), None) == ["nlp", "vision"]
     assert chosen(["vision"], "some-model") == ["vision"]
     with pytest.raises(InputError, match="did you mean 'vision'"):
         chosen(["visoin"], None)
+    with pytest.raises(InputError, match="choose one by --only"):
+        chosen((), "some-model")
 
 
 def test_without_gradio_it_says_what_to_install() -> None:
@@ -54,6 +57,19 @@ def test_without_gradio_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "error: the app needs gradio: pip install 'brightspark[app]'\n"
+
+
+def test_a_solution_that_is_not_installed_has_no_tab_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = metadata.version
+
+    def without_timm(name: str) -> str:
+        if name == "timm":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without_timm)
+    assert chosen((), "some-model") == ["nlp"]
+    assert chosen(["vision"], None) == ["vision"]
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
