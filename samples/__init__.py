@@ -8,6 +8,7 @@ made of it stay in `$BRIGHTSPARK_CACHE/samples`, or in `~/.cache/brightspark/sam
 from brightspark.samples.catalogue import CATALOGUE, Sample, licences
 from brightspark.samples.imagenet import photographs
 from brightspark.samples.medical import dicoms, mammograms
+from brightspark.samples.movielens import movielens
 from brightspark.samples.newsgroups import newsgroups
 from brightspark.samples.patches import dermoscopy
 from brightspark.samples.registry import fetch
@@ -24,6 +25,7 @@ __all__ = [
     "licences",
     "mammograms",
     "model",
+    "movielens",
     "newsgroups",
     "photographs",
     "tweets",

