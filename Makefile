@@ -43,6 +43,7 @@ format: $(READY) ## Format the code and mend what ruff can
 
 bench: $(BENCH) ## Measure against raw PyTorch and peers (takes hours; a second call goes on)
 	$(BENCH_VENV)/bin/python benchmarks/score_images.py
+	$(BENCH_VENV)/bin/python benchmarks/score_text.py
 
 clean: ## Remove the venv, the report and all caches of the checkout
 	rm -rf $(VENV) $(BENCH_VENV) report build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache spark-warehouse

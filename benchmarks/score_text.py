@@ -32,6 +32,8 @@ translate: verses by a small Marian that is trained once, for minutes (`--transl
     brightspark      TranslatorModel.transform, to a no-op write
     generate         transformers' generate over batches of 16 in file order, a process for each core, no Spark
     generate_sorted  the same over texts sorted by length
+    …_float32        without bfloat16, where the translations must be the same; with it the last bits of a number depend
+                     on who shares a batch, and sometimes decide: generate_sorted shows how often
 
 gpu: the engine without Spark against the plain loop, in tokens a second; needs a GPU, and neither Spark nor Java.
 

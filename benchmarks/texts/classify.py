@@ -55,5 +55,6 @@ def measure(asked: Asked) -> Found:
     if paddings:
         verdict = "met" if met else "SHORT"
         print(f"padding: {max(paddings):.1%} of the tokens, goal {MOST_PADDING:.0%}: {verdict}")
-    kept = {**found.kept, "shares": shares, "padding": max(paddings, default=None), "same": agreement(record, "raw")}
+    same = agreement(record, "raw", CONTENDERS)
+    kept = {**found.kept, "shares": shares, "padding": max(paddings, default=None), "same": same}
     return replace(found, kept=kept, met=found.met and met)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,11 +80,11 @@ def measured(
     )
 
 
-def agreement(record: Kept, reference: str) -> dict[str, float]:
-    """The share of answers of each contender that are those of the reference, over the texts that both have."""
+def agreement(record: Kept, reference: str, names: Iterable[str]) -> dict[str, float]:
+    """The share of answers of some contenders that are those of the reference, over the texts that both have."""
     known = _answers(record, reference)
     shares = {}
-    for name in record.rates():
+    for name in names:
         common = known.keys() & _answers(record, name).keys()
         if name != reference and common:
             shares[name] = sum(known[one] == _answers(record, name)[one] for one in common) / len(common)

@@ -17,7 +17,7 @@ import images
 from texts import data
 
 HELD_OUT = ("Matthew", "Mark", "Luke", "John")
-SETTINGS = {"layers": 2, "width": 128, "vocabulary": 4000, "epochs": 2, "training_tokens": 128, "seed": data.SEED}
+SETTINGS = {"layers": 2, "width": 128, "vocabulary": 4000, "epochs": 2, "batch_size": 64, "seed": data.SEED}
 
 
 def verses(count: int, seed: int = data.SEED) -> Path:
