@@ -1,0 +1,208 @@
+"""Users and items as vectors, by implicit's ALS and BPR. Knows neither Spark nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from brightspark.core.errors import SettingError
+from brightspark.recsys.part import UNKNOWN, Codes, Floats, check_matrix, check_memory, implicit_alone
+
+INSTEAD = "Give it more by max_bytes where the machine has it, or set fewer factors"
+SHRINKING = 2  # items' worth of nothing, added to what an unknown user of BPR has: one item says little
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlsSettings:
+    """How ALS is learned."""
+
+    factors: Annotated[int, "numbers of a vector"] = 64
+    regularization: Annotated[float, "how strongly vectors are held small"] = 0.1
+    alpha: Annotated[float, "how much more an interaction weighs than the lack of one, times its value"] = 10.0
+    iterations: Annotated[int, "each solves for all users and then for all items"] = 15
+    threads: Annotated[int, "0 for as many as there are cores"] = 0
+    seed: Annotated[int, "of the vectors that it starts from"] = 0
+    max_bytes: Annotated[int, "memory that the trainer may take"] = 8 << 30
+
+    def __post_init__(self) -> None:
+        _check(self.factors, self.iterations)
+        if self.regularization < 0 or self.alpha <= 0:
+            raise SettingError(f"regularization={self.regularization}, alpha={self.alpha}: want ≥ 0 and > 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BprSettings:
+    """How BPR is learned."""
+
+    factors: Annotated[int, "numbers of a vector"] = 64
+    regularization: Annotated[float, "how strongly vectors are held small"] = 0.01
+    learning_rate: Annotated[float, "of stochastic gradient descent"] = 0.05
+    iterations: Annotated[int, "passes over the interactions, each beside an item drawn at random"] = 100
+    threads: Annotated[int, "0 for as many as there are cores; with more than one no two trainings are the same"] = 1
+    seed: Annotated[int, "of vectors and draws"] = 0
+    max_bytes: Annotated[int, "memory that the trainer may take"] = 8 << 30
+
+    def __post_init__(self) -> None:
+        _check(self.factors, self.iterations)
+        if self.regularization < 0 or self.learning_rate <= 0:
+            raise SettingError(
+                f"regularization={self.regularization}, learning_rate={self.learning_rate}: want ≥ 0 and > 0"
+            )
+
+
+@dataclass(frozen=True)
+class Als:
+    """Vectors by alternating least squares (Hu, Koren and Volinsky 2008, https://doi.org/10.1109/ICDM.2008.22)."""
+
+    name: ClassVar[str] = "als"
+
+    user_factors: Floats
+    item_factors: Floats
+    alpha: float
+    regularization: float
+
+    @property
+    def items(self) -> int:
+        """Of the catalogue."""
+        return len(self.item_factors)
+
+    def scores(self, histories: csr_matrix, users: Codes) -> Floats:
+        """Products of vectors; an unknown user's is solved for from the history, as in training."""
+        unknown = users == UNKNOWN
+        vectors = self.user_factors[np.where(unknown, 0, users)]
+        if unknown.any():
+            vectors[unknown] = self._folded_in(histories[unknown])
+        found: Floats = vectors @ self.item_factors.T
+        return found
+
+    def _folded_in(self, histories: csr_matrix) -> Floats:
+        with implicit_alone():
+            from implicit.cpu.als import AlternatingLeastSquares
+
+            model = AlternatingLeastSquares(
+                factors=self.item_factors.shape[1], regularization=self.regularization, alpha=self.alpha
+            )
+            model.item_factors = self.item_factors
+            found: Floats = model.recalculate_user(np.arange(histories.shape[0]), histories)
+        return found
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """All that was learned."""
+        told = np.array([self.alpha, self.regularization])
+        return {"user_factors": self.user_factors, "item_factors": self.item_factors, "alpha_regularization": told}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> Self:
+        """The part that gave them."""
+        alpha, regularization = map(float, tensors["alpha_regularization"])
+        return cls(tensors["user_factors"], tensors["item_factors"], alpha, regularization)
+
+
+def fit_als(matrix: csr_matrix, settings: AlsSettings) -> Als:
+    """Learns vectors by implicit; the same matrix and settings give the same ones, with any number of threads.
+
+    Raises InputError where the matrix cannot be learned from, or would take more than `max_bytes`; MissingExtraError
+    without implicit.
+    """
+    _check_room("ALS", matrix, settings)
+    with implicit_alone():
+        from implicit.cpu.als import AlternatingLeastSquares
+
+        model = AlternatingLeastSquares(
+            factors=settings.factors,
+            regularization=settings.regularization,
+            alpha=settings.alpha,
+            iterations=settings.iterations,
+            num_threads=settings.threads,
+            random_state=settings.seed,
+        )
+        model.fit(matrix, show_progress=False)
+    return Als(model.user_factors, model.item_factors, settings.alpha, settings.regularization)
+
+
+@dataclass(frozen=True)
+class Bpr:
+    """Vectors by Bayesian personalised ranking (Rendle et al. 2009, https://arxiv.org/abs/1205.2618)."""
+
+    name: ClassVar[str] = "bpr"
+
+    user_factors: Floats
+    """The last number is 1: it meets the item's own bias."""
+    item_factors: Floats
+
+    @property
+    def items(self) -> int:
+        """Of the catalogue."""
+        return len(self.item_factors)
+
+    def scores(self, histories: csr_matrix, users: Codes) -> Floats:
+        """Products of vectors; an unknown user's is a mean of the vectors in the history, drawn towards 0."""
+        unknown = users == UNKNOWN
+        vectors = self.user_factors[np.where(unknown, 0, users)]
+        if unknown.any():
+            vectors[unknown] = self._folded_in(histories[unknown])
+        found: Floats = vectors @ self.item_factors.T
+        return found
+
+    def _folded_in(self, histories: csr_matrix) -> Floats:
+        # BPR has no solution for a new user. Of a plain mean or sum, a scaled one, steps of its own gradient, and a
+        # regression of user vectors on such means, this was the best or near it on MovieLens from 1, 3, 5 and 10 items.
+        total = histories.astype(bool).astype(np.float32) @ self.item_factors
+        vectors: Floats = total / (np.diff(histories.indptr)[:, None] + SHRINKING).astype(np.float32)
+        vectors[:, -1] = 1
+        return vectors
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """All that was learned."""
+        return {"user_factors": self.user_factors, "item_factors": self.item_factors}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, NDArray[Any]]) -> Self:
+        """The part that gave them."""
+        return cls(tensors["user_factors"], tensors["item_factors"])
+
+
+def fit_bpr(matrix: csr_matrix, settings: BprSettings) -> Bpr:
+    """Learns vectors by implicit; on one thread the same matrix and settings give the same ones.
+
+    How much an interaction counts makes no difference to BPR.
+
+    Raises InputError where the matrix cannot be learned from, or would take more than `max_bytes`; MissingExtraError
+    without implicit.
+    """
+    _check_room("BPR", matrix, settings)
+    with implicit_alone():
+        from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+        model = BayesianPersonalizedRanking(
+            factors=settings.factors,
+            learning_rate=settings.learning_rate,
+            regularization=settings.regularization,
+            iterations=settings.iterations,
+            num_threads=settings.threads,
+            random_state=settings.seed,
+        )
+        model.fit(matrix, show_progress=False)
+    return Bpr(model.user_factors, model.item_factors)
+
+
+def memory_bytes(users: int, items: int, interactions: int, settings: AlsSettings | BprSettings) -> int:
+    """What either `fit` needs beside the matrix: the vectors, and the matrix scaled and by items."""
+    return 4 * (users + items) * (settings.factors + 1) + 28 * interactions
+
+
+def _check(factors: int, iterations: int) -> None:
+    if factors < 1 or iterations < 1:
+        raise SettingError(f"factors={factors}, iterations={iterations} must both be at least 1")
+
+
+def _check_room(what: str, matrix: csr_matrix, settings: AlsSettings | BprSettings) -> None:
+    check_matrix(matrix)
+    users, items = matrix.shape
+    what = f"{what} of {users:,} users and {items:,} items with {settings.factors:,} factors"
+    check_memory(what, memory_bytes(users, items, matrix.nnz, settings), settings.max_bytes, INSTEAD)

@@ -1,0 +1,94 @@
+"""The best items of many users, a block of users at a time. Knows neither Spark nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from brightspark.core.errors import InputError, SettingError
+from brightspark.recsys.part import UNKNOWN, Codes, Floats, Part, check_scores
+
+BLOCK_BYTES = 64 << 20  # of a block's scores; a few times as much is held while its best are found
+NOTHING = -1  # in the place of an item where a user has no more to be recommended
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best items of some users, a row each, the best first."""
+
+    users: Codes
+    """Rows of the histories."""
+    items: Codes
+    """`NOTHING` where there is none: a user has seen everything, or the catalogue is smaller than k."""
+    scores: Floats
+    """-inf where there is no item."""
+
+
+def recommend(
+    part: Part, histories: csr_matrix, k: int, *, users: Codes | None = None, block_bytes: int = BLOCK_BYTES
+) -> Iterator[Best]:
+    """The k best items for each row of the histories, without those in the row itself, in blocks of rows.
+
+    `users` are the rows' codes in training, UNKNOWN for users who took no part; by default all are unknown, and told by
+    their histories alone. Items of equal score go by their code. Memory is a few times `block_bytes`, whatever the
+    number of users, and at least a few rows of the catalogue.
+
+    Raises SettingError for a k below 1, InputError where histories and part have different items, ModelError where the
+    part gives scores that are no numbers.
+    """
+    if k < 1:
+        raise SettingError(f"k={k} must be at least 1")
+    rows, items = histories.shape
+    if items != part.items:
+        raise InputError(f"the histories are of {items:,} items, {part.name} was learned from {part.items:,}")
+    known = np.full(rows, UNKNOWN, dtype=np.int32) if users is None else users
+    if len(known) != rows:
+        raise InputError(f"there are {len(known):,} users for {rows:,} histories: want one each")
+    width = max(1, block_bytes // (4 * max(1, items)))
+    for start in range(0, rows, width):
+        block = histories[start : start + width]
+        scores = part.scores(block, known[start : start + width])
+        check_scores(scores, part.name)
+        _hide(scores, block)
+        numbers = np.arange(start, start + block.shape[0], dtype=np.int32)
+        yield Best(numbers, *best(scores, k))
+
+
+def best(scores: Floats, k: int) -> tuple[Codes, Floats]:
+    """The k best items of each row and their scores, the best first, items of equal score by their number.
+
+    What is -inf is no item: its place has `NOTHING` and -inf.
+
+    >>> items, _ = best(np.array([[1, 3, 3, 2]], dtype=np.float32), 3)
+    >>> items.tolist()
+    [[1, 2, 3]]
+    """
+    rows, items = scores.shape
+    taken = min(k, items)
+    if taken < items:
+        chosen = np.argpartition(scores, items - taken, axis=1)[:, items - taken :]
+        least = np.take_along_axis(scores, chosen, 1).min(axis=1, keepdims=True)
+        # Several items may stand at the edge, and a partition takes any of them.
+        for row in np.flatnonzero((scores >= least).sum(axis=1) > taken):
+            above = np.flatnonzero(scores[row] > least[row])
+            chosen[row] = np.concatenate([above, np.flatnonzero(scores[row] == least[row])[: taken - len(above)]])
+    else:
+        chosen = np.tile(np.arange(items), (rows, 1))
+    chosen.sort(axis=1)
+    values = np.take_along_axis(scores, chosen, 1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    found = np.full((rows, k), NOTHING, dtype=np.int32)
+    said = np.full((rows, k), -np.inf, dtype=np.float32)
+    found[:, :taken] = np.take_along_axis(chosen, order, 1)
+    said[:, :taken] = np.take_along_axis(values, order, 1)
+    found[np.isneginf(said)] = NOTHING
+    return found, said
+
+
+def _hide(scores: Floats, seen: csr_matrix) -> None:
+    """Makes -inf of what each row's user has seen."""
+    rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
+    scores[rows, seen.indices] = -np.inf
