@@ -8,8 +8,9 @@ Three parts, with the same rows, splits, epochs and seeds for all contenders:
 
 `plain` is the loop of transformers' documentation with its Trainer's defaults (AdamW, 5e-5, linear to 0). `same` is
 that loop with our learning rate, warm-up, cosine and weight decay; what `ours` adds to it are rates by layer and, of
-long posts, all windows. `words` is TF-IDF with a logistic regression. Each keeps its epoch of the least validation
-loss. For translations the others are the source itself (`copied`) and a dictionary of words.
+long posts, all windows: `cut` are our answers from no more tokens than the others read. `words` is TF-IDF with a
+logistic regression. All but `words` keep their epoch of the least validation loss. For translations the others are the
+source itself (`copied`) and a dictionary of words.
 
 Without --full it is what two cores learn in an hour: fewer rows, which `PARTS` states. Each run is a process of its
 own and is kept in results/quality_text.json once it has ended: a second call goes on there. Runs whose settings are
@@ -21,7 +22,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +55,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Translation:
-    """What is translated: from at most so many pairs, in so many epochs."""
+    """What is translated: after at most so many pairs, and with which of Translator's settings."""
 
     training: int | None
-    epochs: int
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 PARTS: dict[str, Part | Translation] = {
-    "tweets": Part(4_000, 3_000, 3, 256),
-    "newsgroups": Part(2_000, 1_500, 3, 128),
-    "translation": Translation(None, 5),
+    "tweets": Part(3_000, 3_000, 3, 256),
+    "newsgroups": Part(1_600, 1_000, 3, 128),
+    "translation": Translation(None, {"epochs": 6, "layers": 2, "width": 192, "group_by_length": True}),
 }
 FULL: dict[str, Part | Translation] = {
     "tweets": Part(None, None, 3, 256),
     "newsgroups": Part(None, None, 4, 256),
-    "translation": Translation(None, int(FROM_SCRATCH["epochs"])),
+    "translation": Translation(None),
 }
 SEEDS = {"tweets": 5, "newsgroups": 5, "translation": 1}
 
@@ -103,8 +104,10 @@ def compare_classifiers(name: str, part: Part, seeds: range, kept: Kept) -> str:
         contender: [run for seed, run in found.items() if int(seed) in seeds]
         for contender, found in kept.record["runs"].items()
     }
+    if "right_cut" in runs["ours"][0]:
+        runs["cut"] = [{"right": run["right_cut"]} for run in runs["ours"]]
     kept.record["scores"] = {contender: [accuracy(run) for run in found] for contender, found in runs.items()}
-    kept.record["differences"] = {other: difference(runs, other) for other in ("plain", "same", "words")}
+    kept.record["differences"] = {other: difference(runs, other) for other in runs if other != "ours"}
     kept.save()
     return "\n".join(line(name, other, kept.record) for other in kept.record["differences"])
 
@@ -153,8 +156,7 @@ def compare_translators(name: str, part: Translation, seeds: range, kept: Kept) 
     for contender in ("copied", "dictionary"):
         kept.run(f"quality.translated:{contender}", 0, {"training": part.training})
     for seed in seeds:
-        own = {**FROM_SCRATCH, "epochs": part.epochs}
-        kept.run("quality.translated:ours", seed, {"training": part.training, **own})
+        kept.run("quality.translated:ours", seed, {"training": part.training, **FROM_SCRATCH, **part.settings})
     lines = []
     for contender, runs in kept.record["runs"].items():
         for seed, run in runs.items():
