@@ -51,6 +51,10 @@ class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):
         """The columns that `transform` adds, and where in the worker's result each stands: `answer.…` or `error`."""
         raise NotImplementedError
 
+    def counted(self) -> Mapping[str, str]:
+        """What `measure` counts besides: names, and where in the worker's result each one's boolean stands."""
+        return {}
+
     def finished(self, scored: DataFrame) -> DataFrame:
         """What `transform` and `measure` give of scored rows; a model that adds columns in Spark SQL does it here."""
         return scored
@@ -69,12 +73,20 @@ class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):
         """`transform`, and an observation that holds what it took once the first action is done.
 
         `observation.get` gives the sums over all tasks of `brightspark.core.stats.Stats`: records, errors, batches,
-        seconds in split, prepare, wait, model and load. For batch DataFrames, on every kind of session.
+        seconds in split, prepare, wait, model and load; and what the model counts besides (translations that were cut).
+        For batch DataFrames, on every kind of session.
         """
         from pyspark.sql import Observation
 
         observation = Observation("brightspark")
-        scored = answers(df, self._scoring(df), self.outputs(), metadata=self._metadata(), observation=observation)
+        scored = answers(
+            df,
+            self._scoring(df),
+            self.outputs(),
+            metadata=self._metadata(),
+            observation=observation,
+            counted=self.counted(),
+        )
         return self.finished(scored), observation
 
     def scorer(self) -> Scorer:

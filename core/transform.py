@@ -40,12 +40,14 @@ def answers(
     *,
     metadata: Mapping[str, Any] | None = None,
     observation: Observation | None = None,
+    counted: Mapping[str, str] | None = None,
 ) -> DataFrame:
     """The rows and columns of `df`, and the answers as further columns.
 
     `outputs` names each new column and where in the worker's result it stands (`answer.prediction`, `error`); each
     gets the `metadata`. With an observation, the sums of `brightspark.core.stats.Stats` are in it after the first
-    action. Raises InputError for an input column that is missing, or an output column that exists.
+    action, and how often what `counted` names, booleans of the answer, was true. Raises InputError for an input column
+    that is missing, or an output column that exists.
     """
     _check_columns(df, scoring.columns, outputs)
     if scoring.artifact is not None:
@@ -54,6 +56,7 @@ def answers(
     scored = df.withColumn(_ANSWER, _udf(scoring)(F.struct(*[F.col(quoted(name)) for name in scoring.columns])))
     if observation is not None:
         sums = [F.sum(F.col(f"{_ANSWER}.stats.{number.name}")).alias(number.name) for number in fields(Stats)]
+        sums += [F.count_if(F.col(f"{_ANSWER}.{path}")).alias(name) for name, path in (counted or {}).items()]
         scored = scored.observe(observation, *sums)
     added = [F.col(f"{_ANSWER}.{path}").alias(name, metadata=dict(metadata or {})) for name, path in outputs.items()]
     return scored.select("*", *added).drop(_ANSWER)

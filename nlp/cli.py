@@ -188,6 +188,9 @@ def translate(
     text: TextOption = "text",
     encoding: EncodingOption = "utf-8",
     beams: Annotated[int, typer.Option(help="Translations followed at a time; 1 is the fastest.")] = 4,
+    cut: Annotated[
+        str | None, typer.Option(help="Add a column of this name: whether the translation was too long, and cut.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Tokens of the source in a batch, padding included.")] = 1024,
     precision: commands.PrecisionOption = "auto",
     quarantine: commands.QuarantineOption = None,
@@ -199,9 +202,9 @@ def translate(
     from brightspark.nlp import TranslatorModel
 
     languages = {"source_language": source, "target_language": target}
-    settings = {"text_col": text, "beams": beams, "batch_size": batch_size, "precision": precision, **languages}
+    settings = {"text_col": text, "beams": beams, "cut_col": cut, "batch_size": batch_size, "precision": precision}
     commands.score(
-        lambda: TranslatorModel.pretrained(sample_or_path(model), **settings),
+        lambda: TranslatorModel.pretrained(sample_or_path(model), **settings, **languages),
         source=texts,
         read=_reader(format, text, encoding),
         out=out,

@@ -22,6 +22,8 @@ class Decoded(NamedTuple):
     """Without what generation started from; the last is the one that ends it, unless the length ran out."""
     scores: list[float]
     """The mean log-probability of these tokens."""
+    cut: list[bool]
+    """Whether the length ran out, also where the checkpoint then forces the token that ends it."""
 
 
 def shrinking_beams(
@@ -77,6 +79,7 @@ class _Search:
         self.early = True if self.beams == 1 else config.early_stopping
         self.prompt = self.length = input_ids.shape[1]
         self.ends = config._eos_token_tensor.reshape(-1)
+        self.forced = config.forced_eos_token_id is not None
         count, device = len(input_ids) // self.beams, input_ids.device
         self.keep = max(2, 1 + len(self.ends)) * self.beams  # so many that enough of them do not end
         self.rows = torch.arange(count)
@@ -88,7 +91,7 @@ class _Search:
         self.best = torch.full_like(self.scores, OUT_OF_PLAY)
         self.lengths = torch.zeros_like(self.scores, dtype=torch.int64)
         self.finished = torch.zeros_like(self.scores, dtype=torch.bool)
-        self.found: dict[int, tuple[list[int], float]] = {}
+        self.found: dict[int, tuple[list[int], float, bool]] = {}
 
     def step(self, chances: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Adds a token to each beam, given the log-probabilities of all, and lets go of the rows that are done.
@@ -118,8 +121,8 @@ class _Search:
 
     def decoded(self) -> Decoded:
         """What was found, in the order of the rows."""
-        tokens, scores = zip(*(self.found[row] for row in range(len(self.found))), strict=True)
-        return Decoded(list(tokens), list(scores))
+        tokens, scores, cut = zip(*(self.found[row] for row in range(len(self.found))), strict=True)
+        return Decoded(list(tokens), list(scores), list(cut))
 
     def _finish(self, candidates: torch.Tensor, top: torch.Tensor, ended: torch.Tensor) -> None:
         """Keeps the best of what was finished before and what ends now, of the candidates that beams would follow."""
@@ -140,11 +143,13 @@ class _Search:
         return done | self.finished.all(dim=1) if self.early is True else done
 
     def _let_go(self, done: torch.Tensor) -> None:
+        ends = self.ends.tolist()
         for row in done.nonzero().flatten().tolist():
             length = int(self.lengths[row, 0])
             mean = float(self.best[row, 0]) * length**self.penalty / length
             tokens = self.best_ids[row, 0, self.prompt : self.prompt + length].tolist()
-            self.found[int(self.rows[row])] = (tokens, mean)
+            cut = self.prompt + length >= self.limit and (self.forced or tokens[-1] not in ends)
+            self.found[int(self.rows[row])] = (tokens, mean, cut)
         stay = ~done
         self.rows = self.rows[stay.cpu()]
         for name in ("ids", "scores", "best_ids", "best", "lengths", "finished"):

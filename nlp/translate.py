@@ -18,7 +18,7 @@ from brightspark.nlp.sentences import parts
 from brightspark.nlp.tokens import Window, arrays, checked, load_tokenizer, padded, positions, size, window_tokens
 from brightspark.nlp.translation_settings import TranslationSettings
 
-ANSWER = pa.struct([("translation", pa.string()), ("score", pa.float32())])
+ANSWER = pa.struct([("translation", pa.string()), ("score", pa.float32()), ("cut", pa.bool_())])
 LEAST_COST = 16  # tokens that a part counts for at least: each has a row of all the vocabulary's scores, however short
 WINDOW_BATCHES = 32
 EARLY: dict[str, bool | str] = {"false": False, "true": True, "never": "never"}
@@ -36,6 +36,7 @@ class Translated(NamedTuple):
 
     text: str
     score: float
+    cut: bool
     tokens: int
     gap: str
 
@@ -73,8 +74,10 @@ def load(folder: Path, device: str, settings: TranslationSettings) -> Predictor:
         found: Decoded = network.generate(**inputs, generation_config=config, custom_generate=shrinking_beams)
         texts = [tokenizer.decode(tokens, skip_special_tokens=True) for tokens in found.tokens]
         return [
-            Translated(text.strip(), score, len(tokens), piece.gap)
-            for text, score, tokens, piece in zip(texts, found.scores, found.tokens, pieces, strict=True)
+            Translated(text.strip(), score, cut, len(tokens), piece.gap)
+            for text, score, cut, tokens, piece in zip(
+                texts, found.scores, found.cut, found.tokens, pieces, strict=True
+            )
         ]
 
     return Predictor(
@@ -95,7 +98,8 @@ def joined(record: Record, answers: Sequence[Translated]) -> Answer:
     """A text's translation from those of its parts, with the white space that was between them."""
     text = "".join(part.text + part.gap for part in answers)  # behind the last one there is no gap
     tokens = sum(part.tokens for part in answers)
-    return {"translation": text, "score": sum(part.score * part.tokens for part in answers) / tokens}
+    score = sum(part.score * part.tokens for part in answers) / tokens
+    return {"translation": text, "score": score, "cut": any(part.cut for part in answers)}
 
 
 def cost(part: Part) -> int:

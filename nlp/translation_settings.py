@@ -35,11 +35,16 @@ class TranslationSettings(ScoringSettings):
     batch_size: Annotated[int, "tokens of the source in a batch, padding included; beams come on top"] = 1024
     translation_col: Annotated[str, "column for the translation"] = "translation"
     score_col: Annotated[str, "column for the mean log-probability of the translation's tokens"] = "score"
+    cut_col: Annotated[
+        str | None, "column for whether max_new_tokens cut the translation, or that of a part; none by default"
+    ] = None
     error_col: Annotated[str, "column for the reason why a text has no translation"] = "error"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_different([self.translation_col, self.score_col, self.error_col])
+        check_different(
+            [self.translation_col, self.score_col, self.error_col, *([self.cut_col] if self.cut_col else [])]
+        )
         for name, least in (("beams", 1), ("no_repeat_ngram", 0), ("max_new_tokens", 1), ("max_chars", 1)):
             if getattr(self, name) < least:
                 raise SettingError(f"{name}={getattr(self, name)} must be at least {least}")

@@ -28,6 +28,7 @@ class TranslatorModel(ScoringModel[TranslationSettings]):
 
     - `translation`: string,
     - `score`: float, the mean log-probability of its tokens, at most 0: the lower, the less sure,
+    - what `cut_col` names, if it does: boolean, whether `max_new_tokens` cut the translation, or that of a part,
     - `error`: string, why a text has no translation (null, empty, too long), else null; it keeps its row.
 
     The translations are those of transformers' `generate` with the same settings. Settings are those of
@@ -61,18 +62,23 @@ class TranslatorModel(ScoringModel[TranslationSettings]):
         return (self.settings.text_col,)
 
     def answer_type(self) -> pa.StructType:
-        """A translation and its score."""
+        """A translation, its score, and whether it was cut."""
         from brightspark.nlp.translate import ANSWER
 
         return ANSWER
 
     def outputs(self) -> Mapping[str, str]:
         """The columns named by the settings."""
-        return {
-            self.settings.translation_col: "answer.translation",
-            self.settings.score_col: "answer.score",
-            self.settings.error_col: "error",
-        }
+        named = self.settings
+        outputs = {named.translation_col: "answer.translation", named.score_col: "answer.score"}
+        if named.cut_col:
+            outputs[named.cut_col] = "answer.cut"
+        outputs[named.error_col] = "error"
+        return outputs
+
+    def counted(self) -> Mapping[str, str]:
+        """Translations that `max_new_tokens` cut."""
+        return {"cut": "answer.cut"}
 
 
 def translator_artifact(folder: Path) -> Artifact:

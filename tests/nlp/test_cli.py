@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.nlp.checkpoints import text
@@ -68,18 +69,22 @@ def test_vectors_and_wrong_usage(encoder: Path, tmp_path: Path) -> None:
 
 
 def test_translations_and_their_scores(tmp_path: Path) -> None:
-    folder = save_translator(tmp_path / "mbart50", "mbart50")
+    folder = save_translator(tmp_path / "m2m100", "m2m100")
     said: list[dict[str, Any]] = [
         {"text": text("glad", seed, words=4), "target": text("grim", seed), "to": "de" if seed % 2 else "fr"}
         for seed in range(6)
     ]
     said.append({"text": None, "target": "dark", "to": "de"})
     (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, said)))
-    command = ["translate", folder, tmp_path / "texts.jsonl", "--out", tmp_path / "answers", "--from", "en_XX"]
-    code, out, error = brightspark(*command, "--to", "de_DE", "--beams", 1, "--json")
+    command = ["translate", folder, tmp_path / "texts.jsonl", "--out", tmp_path / "answers", "--from", "en"]
+    code, out, error = brightspark(*command, "--to", "de", "--beams", 1, "--cut", "too_long", "--json")
     assert code == 0, error
     told = json.loads(out.splitlines()[-1])
     assert (told["records"], told["errors"]) == (7, 1)
+    cut = pq.read_table(tmp_path / "answers")["too_long"].to_pylist()
+    assert cut.count(None) == 1
+    assert (cut.count(True), cut.count(False)) == (told["cut"], 6 - told["cut"])
+    assert 0 < told["cut"] < 6
     code, out, error = brightspark("evaluate", tmp_path / "answers", "--reference", "target", "--by", "to", "--json")
     assert code == 0, error
     told = json.loads(out.splitlines()[-1])

@@ -10,9 +10,10 @@ import pytest
 from brightspark.core.errors import ArtifactError, SettingError
 from brightspark.nlp import TranslatorModel
 from brightspark.nlp.sentences import parts
+from brightspark.nlp.translate import Translated, joined
 from brightspark.nlp.translation_settings import TranslationSettings
 from tests.nlp.checkpoints import text
-from tests.nlp.translators import FAMILIES, plain_translations, save_translator
+from tests.nlp.translators import FAMILIES, plain_lengths, plain_translations, save_translator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -100,6 +101,28 @@ def test_a_long_text_is_split_at_its_sentences_and_joined(mbart: Path) -> None:
     assert outcome.answer["translation"] == "".join(f"{said}{gap}" for said, gap in zip(alone, gaps, strict=True))
 
 
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"marian-several"}))  # all of which run to the end
+def test_a_translation_that_is_cut_says_so(family: str, tmp_path: Path) -> None:
+    """Greedy decoding says the same tokens whatever room it has: those are cut that would have said more."""
+    folder = save_translator(tmp_path / family, family)
+    lengths = plain_lengths(folder, SAID, **FAMILIES[family], num_beams=1, max_new_tokens=60)
+    room = next(most for most in range(min(lengths) + 1, max(lengths)) if most not in lengths)
+    scorer = translator(folder, family, beams=1, max_new_tokens=room).scorer()
+    [outcomes] = scorer.score([[{"text": said} for said in SAID]])
+    assert [outcome.answer["cut"] for outcome in outcomes] == [length > room for length in lengths]
+
+
+def test_one_part_that_is_cut_is_enough() -> None:
+    parts_of = [Translated("a", -1.0, cut, 3, " ") for cut in (False, True, False)]
+    assert joined({}, parts_of)["cut"]
+    assert not joined({}, parts_of[:1])["cut"]
+
+
+def test_the_column_that_says_so_is_there_where_it_is_named(mbart: Path) -> None:
+    assert list(translator(mbart).outputs()) == ["translation", "score", "error"]
+    assert translator(mbart, cut_col="cut").outputs()["cut"] == "answer.cut"
+
+
 class TestParts:
     def test_sentences_that_fit_stay_together(self) -> None:
         found = list(parts("A b. C d! E f?\nG h i j", lambda said: len(said.split()), 4))
@@ -181,8 +204,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         "setting",
         [{"beams": 0}, {"no_repeat_ngram": -1}, {"max_new_tokens": 0}, {"max_tokens": 7}, {"early_stopping": "maybe"},
-         {"batch_size": 0}, {"score_col": "error"}],
+         {"batch_size": 0}, {"score_col": "error"}, {"cut_col": "error"}],
     )  # fmt: skip
     def test_settings_that_cannot_be(self, setting: dict[str, Any]) -> None:
-        with pytest.raises(SettingError, match="error" if "score_col" in setting else next(iter(setting))):
+        with pytest.raises(SettingError, match="error" if "error" in setting.values() else next(iter(setting))):
             TranslationSettings(**setting)

@@ -44,10 +44,19 @@ def save_translator(folder: Path, family: str, *, seed: int = 0) -> Path:
     return folder
 
 
-def plain_translations(
-    folder: Path, said: Sequence[str], *, source_language: str = "", target_language: str = "", **settings: Any
-) -> list[tuple[str, float]]:
+def plain_translations(folder: Path, said: Sequence[str], **settings: Any) -> list[tuple[str, float]]:
     """The translation of each text and its tokens' mean log-probability, one by one, as each family documents it."""
+    return [(text, score) for text, score, _ in _generated(folder, said, **settings)]
+
+
+def plain_lengths(folder: Path, said: Sequence[str], **settings: Any) -> list[int]:
+    """How many tokens the translation of each text has, the one that ends it included."""
+    return [length for *_, length in _generated(folder, said, **settings)]
+
+
+def _generated(
+    folder: Path, said: Sequence[str], *, source_language: str = "", target_language: str = "", **settings: Any
+) -> list[tuple[str, float, int]]:
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
     network: Any = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     kind, more = type(tokenizer).__name__, {}
@@ -72,7 +81,8 @@ def plain_translations(
         )[0]
         ends = (found.sequences[0, 1:] == tokenizer.eos_token_id).nonzero().flatten().tolist()
         steps = steps[: ends[0] + 1] if ends else steps
-        answers.append((tokenizer.decode(found.sequences[0], skip_special_tokens=True).strip(), float(steps.mean())))
+        translated = tokenizer.decode(found.sequences[0], skip_special_tokens=True).strip()
+        answers.append((translated, float(steps.mean()), len(steps)))
     return answers
 
 
