@@ -23,7 +23,8 @@ OWN_LABELS: dict[str, Any] = {
     "error_col": "error", "top_col": "top", "prediction_index_col": None, "probability_vector_col": None,
 }  # fmt: skip
 OWN_TRANSLATION: dict[str, Any] = {
-    "text_col": "text", "translation_col": "translation", "score_col": "score", "error_col": "error",
+    "text_col": "text", "translation_col": "translation", "score_col": "score", "cut_col": None,
+    "error_col": "error",
 }  # fmt: skip
 
 
