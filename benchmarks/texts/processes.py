@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from texts import data
 from texts.job import CORES, Done, Job, Stopwatch
@@ -23,6 +23,7 @@ def run(load: Load, job: Job, *, all_answers: bool = False) -> Done:
         ours, theirs = context.Pipe()
         processes.append(context.Process(target=_work, args=(theirs, load, job, number)))
         processes[-1].start()
+        theirs.close()  # so that a process that dies is noticed
         pipes.append(ours)
     warm = {number: answer for pipe in pipes for number, answer in pipe.recv().items()}
     watch = Stopwatch()
@@ -35,7 +36,7 @@ def run(load: Load, job: Job, *, all_answers: bool = False) -> Done:
     return Done(texts=len(answers), seconds=seconds, answers=answers if all_answers else warm)
 
 
-def _work(pipe: Connection, load: Load, job: Job, number: int) -> Any:
+def _work(pipe: Connection, load: Load, job: Job, number: int) -> None:
     score = load(job)
     pipe.send(score(data.rows(job.warm_up, number, CORES)))
     pipe.recv()
