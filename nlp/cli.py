@@ -51,6 +51,9 @@ def fit(
     encoding: EncodingOption = "utf-8",
     epochs: Annotated[int | None, typer.Option(help="How often each text is seen; 3, or 20 from scratch.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Texts in a step, over all ranks; 32, or 64.")] = None,
+    lora_rank: Annotated[
+        int | None, typer.Option(help="Learn matrices of this rank (8 is usual) beside the network's own: LoRA.")
+    ] = None,
     ranks: commands.RanksOption = 1,
     setting: commands.SetOption = None,
     run_folder: commands.RunFolderOption = None,
@@ -70,7 +73,8 @@ def fit(
         named |= {"target_col": target, "source_language": source_language, "target_language": target_language}
     else:
         named |= {"label_col": label, **(SENTIMENT if task is Task.SENTIMENT else {})}
-    named |= {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
+    said = {"epochs": epochs, "batch_size": batch_size, "lora_rank": lora_rank}
+    named |= {name: value for name, value in said.items() if value is not None}
     from_scratch = task is Task.TRANSLATION and model == SCRATCH
     commands.fit(
         estimator,

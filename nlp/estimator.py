@@ -14,6 +14,7 @@ from brightspark.core.trained import trained_classifier
 from brightspark.core.transform import quoted
 from brightspark.nlp.columns import check_text_column, text_error
 from brightspark.nlp.fit_settings import TextFitSettings
+from brightspark.nlp.lora_settings import LORA, NAMES
 from brightspark.nlp.settings import WindowSettings
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from brightspark.nlp.model import TextClassifierModel
 
 START = "network"  # the folder of the network that training starts with
-SAID = ("training_tokens", "max_chars", "dropout", "group_by_length")  # settings that the builder must know
+SAID = ("training_tokens", "max_chars", "dropout", "group_by_length", *NAMES)  # settings that the builder must know
 
 
 class TextClassifier(TrainingEstimator[TextFitSettings]):
@@ -44,7 +45,8 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
     Settings = TextFitSettings
 
     def __init__(self, checkpoint: str = "", **settings: Any) -> None:
-        super().__init__(checkpoint=checkpoint, **settings)
+        own = LORA if settings.get("lora_rank") is not None else {}
+        super().__init__(**{"checkpoint": checkpoint, **own, **settings})
 
     def key(self, df: DataFrame) -> tuple[str, ...]:
         """The column of texts: equal texts never stand on both sides."""
@@ -85,10 +87,12 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
         """The trained network in place, measured on the validation rows."""
         from brightspark.nlp.model import TextClassifierModel, text_artifact
         from brightspark.nlp.start import write_trained
+        from brightspark.nlp.training import adapted_classifier
 
         settings = self.settings
-        folder = fit.place / "model"
-        write_trained(fit.place / START, fit.run / WEIGHTS, folder)
+        start, folder = fit.place / START, fit.place / "model"
+        adapted = None if settings.lora_rank is None else adapted_classifier(start, settings)
+        write_trained(start, fit.run / WEIGHTS, folder, adapted)
         reading = {declared.name: getattr(settings, declared.name) for declared in fields(WindowSettings)}
         reading["pooling"] = settings.pooling
         return trained_classifier(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from brightspark.core.errors import SettingError
 from brightspark.core.fit_settings import ClassifierFitSettings
+from brightspark.nlp.lora_settings import LoraSettings, check_lora
 from brightspark.nlp.settings import POOLING, WindowSettings, check_windows
 
 SENTIMENT: Mapping[str, Any] = {"training_tokens": 128, "monitor": "balanced_accuracy"}
@@ -15,7 +16,7 @@ SENTIMENT: Mapping[str, Any] = {"training_tokens": 128, "monitor": "balanced_acc
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextFitSettings(WindowSettings, ClassifierFitSettings):
+class TextFitSettings(WindowSettings, LoraSettings, ClassifierFitSettings):
     """What a TextClassifier can be told."""
 
     checkpoint: Annotated[
@@ -27,7 +28,7 @@ class TextFitSettings(WindowSettings, ClassifierFitSettings):
     pooling: Annotated[str, "the model's: mean, max or first; how a long text's windows become one answer"] = "mean"
     epochs: Annotated[int, "how often each text is seen"] = 3
     batch_size: Annotated[int, "texts in a step, over all ranks and all parts of an accumulated batch"] = 32
-    learning_rate: Annotated[float, "the highest rate, reached after the warm-up"] = 1e-4
+    learning_rate: Annotated[float, "the highest rate, reached after the warm-up; 1e-3 with a lora_rank"] = 1e-4
     layer_decay: Annotated[float, "each layer's rate is that of the layer above it times this"] = 0.9
     weight_decay: Annotated[float, "of weights; biases and norms have none"] = 0.01
     warmup: Annotated[float, "share of all steps in which the rate rises from 0; then it falls as a cosine"] = 0.1
@@ -41,7 +42,12 @@ class TextFitSettings(WindowSettings, ClassifierFitSettings):
 
     def __post_init__(self) -> None:
         check_windows(self)
+        check_lora(self)
         super().__post_init__()
+        if self.lora_rank is not None and self.trained_blocks is not None:
+            raise SettingError(
+                f"lora_rank={self.lora_rank} and trained_blocks={self.trained_blocks} say what learns: leave one out"
+            )
         if self.training_tokens < 8:
             raise SettingError(f"training_tokens={self.training_tokens} must be at least 8")
         if self.pooling not in POOLING:

@@ -16,6 +16,7 @@ from brightspark.core import cache
 from brightspark.core.batches import seed_everything
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.nlp.fit_settings import TextFitSettings
+from brightspark.nlp.lora import merged
 from brightspark.nlp.model import KIND
 from brightspark.nlp.network import load_config, open_network, quiet
 from brightspark.nlp.pretrained import find_start
@@ -61,15 +62,20 @@ def save_start(folder: Path, network: Any, tokenizer: Any) -> None:
     made.rename(folder)
 
 
-def write_trained(start: Path, weights: Path, folder: Path) -> None:
-    """Puts the trained weights into `folder`, beside configuration and tokenizer of what training started with."""
+def write_trained(start: Path, weights: Path, folder: Path, adapted: Any = None) -> None:
+    """Puts the trained weights into `folder`, beside configuration and tokenizer of what training started with.
+
+    Where adapters were trained, `adapted` is that network with them (`brightspark.nlp.lora.adapt`): they are merged.
+    """
     folder.mkdir(exist_ok=True)
     for file in start.iterdir():
         if file.name != WEIGHTS:
             shutil.copyfile(file, folder / file.name)
     kept = load_file(start / WEIGHTS).keys()  # without those that transformers ties to others
     trained = {name.removeprefix(PREFIX): tensor for name, tensor in load_file(weights).items()}
-    save_file({name: trained[name] for name in kept}, folder / WEIGHTS, metadata={"format": "pt"})
+    if adapted is not None:
+        trained = merged(adapted, trained)
+    save_file({name: trained[name].contiguous() for name in kept}, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def _classifier(source: Path, labels: Sequence[str], *, multi_label: bool) -> Any:

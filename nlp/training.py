@@ -13,6 +13,8 @@ import torch
 from brightspark.core.classification_task import Truth, classifying
 from brightspark.core.classifier_facts import ClassifierFacts
 from brightspark.core.task import Batch, Record, Task
+from brightspark.nlp.lora import adapt, is_frozen, only_learned
+from brightspark.nlp.lora_settings import LoraSettings
 from brightspark.nlp.network import load_classifier, load_config, with_dropout
 from brightspark.nlp.settings import WindowSettings
 from brightspark.nlp.start import PREFIX
@@ -22,7 +24,7 @@ Example = tuple[Window, torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts(ClassifierFacts):
+class Facts(ClassifierFacts, LoraSettings):
     """What the task of a training is made of; as JSON, the run's facts."""
 
     training_tokens: int
@@ -35,17 +37,37 @@ def build(raw: Mapping[str, Any]) -> Task:
     """The task of a training, from its `Facts` as JSON."""
     facts = Facts(**raw)
     folder = Path(facts.network)
-    network = _network(folder, facts.dropout)
+    config = with_dropout(load_config(folder), facts.dropout)
+    if facts.lora_rank is None:
+        network = load_classifier(folder, config).requires_grad_(True)
+    else:
+        network = adapted_classifier(folder, facts, config).model
+    module, learning = Logits(network), classifying(facts, depths(network))
+    if facts.lora_rank is not None:
+        only_learned(module)
+        learning["frozen"] = is_frozen(module)
     windows = WindowSettings(max_tokens=facts.training_tokens, overlap=0, max_chars=facts.max_chars)
     tokens = Tokens(folder, network.config, windows)
     return Task(
-        module=Logits(network),
+        module=module,
         columns=("text", "label"),
         example=Examples(tokens, Truth(facts)),
         collate=Collate(tokens),
         length="length" if facts.group_by_length else None,
-        **classifying(facts, depths(network)),
+        **learning,
     )
+
+
+def adapted_classifier(folder: Path, settings: LoraSettings, config: Any = None) -> Any:
+    """The classifier of a folder with adapters, as peft's LoraModel: they and the head learn.
+
+    The head is what is not of the encoder, and its pooler, which not every checkpoint has trained. `config` takes the
+    place of the folder's own. Raises as `brightspark.nlp.lora.adapt` does.
+    """
+    network = load_classifier(folder, config)
+    base = f"{network.base_model_prefix}."
+    head = [name for name, _ in network.named_parameters() if not name.startswith(base) or ".pooler." in name]
+    return adapt(network, settings, head)
 
 
 class Logits(torch.nn.Module):
@@ -108,7 +130,3 @@ def _layer(name: str) -> int | None:
     """The number of the layer, from 1, that a parameter belongs to."""
     found = re.search(r"\.(?:layers?|h|block|blocks|albert_layer_groups)\.(\d+)\.", name)
     return None if found is None else int(found.group(1)) + 1
-
-
-def _network(folder: Path, dropout: float | None) -> Any:
-    return load_classifier(folder, with_dropout(load_config(folder), dropout)).requires_grad_(True)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from brightspark.core.classifier_settings import check_different
 from brightspark.core.errors import SettingError, did_you_mean
 from brightspark.core.fit_settings import FitSettings
+from brightspark.nlp.lora_settings import LoraSettings, check_lora
 
 SCRATCH = "scratch"  # in place of a checkpoint's name
 MONITORS = ("loss", "accuracy")
@@ -19,7 +20,7 @@ FROM_SCRATCH: Mapping[str, Any] = {"epochs": 20, "learning_rate": 1e-3, "warmup"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationFitSettings(FitSettings):
+class TranslationFitSettings(LoraSettings, FitSettings):
     """What a Translator can be told."""
 
     checkpoint: Annotated[
@@ -40,7 +41,9 @@ class TranslationFitSettings(FitSettings):
     )
     epochs: Annotated[int, "how often each text is seen; 20 from scratch"] = 3
     batch_size: Annotated[int, "texts in a step, over all ranks and all parts of an accumulated batch"] = 32
-    learning_rate: Annotated[float, "the highest rate, reached after the warm-up; 1e-3 from scratch"] = 1e-4
+    learning_rate: Annotated[
+        float, "the highest rate, reached after the warm-up; 1e-3 from scratch, and with a lora_rank"
+    ] = 1e-4
     weight_decay: Annotated[float, "of weights; biases and norms have none"] = 0.01
     dropout: Annotated[float | None, "of the network's layers; by default the checkpoint's, 0.1 from scratch"] = None
     label_smoothing: Annotated[float, "share of the truth that is spread over all tokens"] = 0.1
@@ -53,6 +56,12 @@ class TranslationFitSettings(FitSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_lora(self)
+        if self.lora_rank is not None and self.checkpoint == SCRATCH:
+            raise SettingError(
+                f"lora_rank={self.lora_rank} leaves a checkpoint's weights as they are, and {SCRATCH!r} has none: "
+                "leave lora_rank out"
+            )
         check_different([self.translation_col, self.score_col, self.error_col])
         if self.monitor not in MONITORS:
             raise SettingError(f"monitor={self.monitor!r} is not measured; {did_you_mean(self.monitor, MONITORS)}")

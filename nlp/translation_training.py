@@ -14,6 +14,8 @@ from torch.nn.functional import cross_entropy
 
 from brightspark.core.task import Batch, Loss, Record, Sums, Task
 from brightspark.nlp.languages import Direction, direct
+from brightspark.nlp.lora import adapt, is_frozen, only_learned
+from brightspark.nlp.lora_settings import LoraSettings
 from brightspark.nlp.network import load_config, load_translator, with_dropout
 from brightspark.nlp.tokens import (
     Window,
@@ -32,7 +34,7 @@ _UNSEEN = -100  # the place of a token that is not learned: behind the end of a 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(LoraSettings):
     """What the task of a training is made of; as JSON, the run's facts."""
 
     network: str
@@ -62,11 +64,15 @@ def build(raw: Mapping[str, Any]) -> Task:
     folder = Path(facts.network)
     config = with_dropout(load_config(folder), facts.dropout)
     config.use_cache = False  # of the decoder, which sees a whole translation at once
-    network = load_translator(folder, config).requires_grad_(True)
+    network = load_translator(folder, config).requires_grad_(facts.lora_rank is None)
     pairs = Pairs(folder, network.config, facts)
     start = pairs.direction.options.get("decoder_start_token_id", network.generation_config.decoder_start_token_id)
+    module = Logits(network)
+    if facts.lora_rank is not None:
+        adapt(network, facts)
+        only_learned(module)
     return Task(
-        module=Logits(network),
+        module=module,
         columns=("text", "target"),
         example=pairs,
         collate=Collate(pairs.tokenizer, start),
@@ -74,6 +80,7 @@ def build(raw: Mapping[str, Any]) -> Task:
         measure=measure,
         metrics=metrics,
         length="length" if facts.group_by_length else None,
+        frozen=is_frozen(module),
     )
 
 

@@ -17,6 +17,7 @@ from brightspark.core.trained import held_out_limits, training_card
 from brightspark.core.transform import quoted
 from brightspark.core.translation_metrics import translation
 from brightspark.nlp.columns import check_text_column, text_error
+from brightspark.nlp.lora_settings import LORA, NAMES
 from brightspark.nlp.translation_fit_settings import FROM_SCRATCH, SCRATCH, TranslationFitSettings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 START = "network"  # the folder of the network that training starts with
 SAID = (  # settings that the builder must know
     "source_language", "target_language", "training_tokens", "max_chars", "dropout", "label_smoothing",
-    "group_by_length",
+    "group_by_length", *NAMES,
 )  # fmt: skip
 VOCABULARY_ROWS = 50_000  # that a vocabulary is made from, 1,000 characters each: at most 100 MB on the driver
 MEASURED_ROWS = 1000  # of the validation rows: to translate takes longer than to learn
@@ -57,7 +58,7 @@ class Translator(TrainingEstimator[TranslationFitSettings]):
     labelled = False
 
     def __init__(self, checkpoint: str = "", **settings: Any) -> None:
-        own = FROM_SCRATCH if checkpoint == SCRATCH else {}
+        own = FROM_SCRATCH if checkpoint == SCRATCH else LORA if settings.get("lora_rank") is not None else {}
         super().__init__(**{"checkpoint": checkpoint, **own, **settings})
 
     def key(self, df: DataFrame) -> tuple[str, ...]:
@@ -96,12 +97,15 @@ class Translator(TrainingEstimator[TranslationFitSettings]):
 
     def model(self, fit: Fit) -> TranslatorModel:
         """The trained network in place, measured on validation rows."""
+        from brightspark.nlp.lora import adapt
+        from brightspark.nlp.network import load_translator
         from brightspark.nlp.start import write_trained
         from brightspark.nlp.translator import TranslatorModel, translator_artifact
 
         settings = self.settings
-        folder = fit.place / "model"
-        write_trained(fit.place / START, fit.run / WEIGHTS, folder)
+        start, folder = fit.place / START, fit.place / "model"
+        adapted = None if settings.lora_rank is None else adapt(load_translator(start), settings)
+        write_trained(start, fit.run / WEIGHTS, folder, adapted)
         described = translator_artifact(folder)
         artifact = replace(
             described,

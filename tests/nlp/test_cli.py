@@ -100,10 +100,11 @@ def test_a_translator_is_fitted_and_a_setting_that_it_lacks_is_refused(tmp_path:
     said = [{"text": text("glad", seed), "target": text("grim", seed)} for seed in range(40)]
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, said)))
     fit = ["fit", tmp_path / "pairs.jsonl", "--task", "translation", "--model", start, "--from", "eng_Latn", "--epochs",
-           1, "--set", "training_tokens=32", "--set", "loader_workers=0", "--json"]  # fmt: skip
+           1, "--lora-rank", 2, "--set", "training_tokens=32", "--set", "loader_workers=0", "--json"]  # fmt: skip
     code, out, error = brightspark(*fit, "--to", "deu_Latn", "--out", tmp_path / "model")
     assert code == 0, error
     assert {"bleu", "chrf", "ter", "validation_rows"} <= set(json.loads(out.splitlines()[-1]))
     code, _, error = brightspark(*fit, "--set", "label_col=x", "--out", tmp_path / "other")
     assert code == 2
     assert "no setting 'label_col'" in error
+    assert json.loads((tmp_path / "model" / "brightspark.json").read_text())["training"]["learning_rate"] == 1e-3
