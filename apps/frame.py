@@ -72,11 +72,13 @@ def build(names: Sequence[str], options: Options, *, uploads: str) -> gr.Blocks:
     page: gr.Blocks = gr.Blocks(title="brightspark", analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
     with page:
         gr.HTML(HEADER)
-        with gr.Tabs():
+        usable = []
+        with gr.Tabs() as tabs:
             for name in names:
                 solution = load(name, "app")
                 with gr.Tab(solution.TITLE, id=name):
-                    solution.tab(options)
+                    usable += [name] if solution.tab(options) else []
+        tabs.selected = (usable or names)[0]
     return page
 
 

@@ -29,8 +29,8 @@ VERSES = (  # Mark and Ecclesiastes, which the demo's translator did not learn f
 )
 
 
-def tab(options: Options) -> None:
-    """Builds the tab, with its models loaded: the named one, or those of the demo."""
+def tab(options: Options) -> bool:
+    """Builds the tab, with its models loaded: the named one, or those of the demo; whether there is any."""
     if options.model:
         models, made_of = [open_model(options.model)], []
     else:
@@ -44,6 +44,7 @@ def tab(options: Options) -> None:
     _translation(translator, short)
     if made_of:
         gr.HTML(html.note(" · ".join(f"{what}: {licence}" for what, licence in samples.licences(*made_of).items())))
+    return bool(models)
 
 
 def _labels(model: TextClassifierModel | None, short: str) -> None:

@@ -72,7 +72,8 @@ def absent(what: str) -> str:
     """The sentence for a part without a model, as HTML."""
     return (
         f'<p class="bs-note">There is no model here that {what}. <code>brightspark demo --only nlp</code> trains one '
-        "in a few minutes, and the app finds it when it starts; or start the app with <code>--model</code>.</p>"
+        "in a few minutes, and the app finds it when it starts; or start it with <code>--only nlp --model</code> and "
+        "the name of one.</p>"
     )
 
 

@@ -82,8 +82,8 @@ class Classifier:
         return width, height, _jpeg(image)
 
 
-def tab(options: Options) -> None:
-    """Builds the tab, with its model loaded."""
+def tab(options: Options) -> bool:
+    """Builds the tab, with its model loaded: there always is one."""
     name = options.model or MODEL
     classifier = Classifier.load(name)
     short = name.removeprefix("samples:").rstrip("/").rpartition("/")[2]
@@ -99,6 +99,7 @@ def tab(options: Options) -> None:
     app_many.build(classifier.model, folder=options.folder, photographs=photographs)
     if photographs:
         gr.HTML(html.note(" · ".join(f"{what}: {licence}" for what, licence in _licences().items())))
+    return True
 
 
 def _one(classifier: Classifier, examples: list[Path]) -> None:
