@@ -58,7 +58,8 @@ def ours(folder: str, seed: int, **settings: Any) -> dict[str, Any]:
 
     run = {"right": right({}), "seconds": time.perf_counter() - started, "losses": losses}
     if any(len(text) > settings["training_tokens"] for _, text in shown):
-        run["right_cut"] = right({model.max_tokens: settings["training_tokens"], model.pooling: "first"})
+        first = {model.max_tokens: settings["training_tokens"], model.overlap: 0, model.pooling: "first"}
+        run["right_cut"] = right(first)
     return run
 
 
