@@ -12,7 +12,7 @@ long posts, all windows: `cut` are our answers from no more tokens than the othe
 logistic regression. All but `words` keep their epoch of the least validation loss. For translations the others are the
 source itself (`copied`) and a dictionary of words.
 
-Without --full it is what two cores learn in about an hour: fewer rows, which `PARTS` states. Each run is a process of its
+Without --full there are fewer rows, for two cores and an hour; `PARTS` says how many. Each run is a process of its
 own and is kept in results/quality_text.json once it has ended: a second call goes on there. Runs whose settings are
 others by now are made again.
 """
