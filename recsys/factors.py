@@ -22,8 +22,8 @@ class AlsSettings:
     """How ALS is learned."""
 
     factors: Annotated[int, "numbers of a vector"] = 64
-    regularization: Annotated[float, "how strongly vectors are held small"] = 0.1
-    alpha: Annotated[float, "how much more an interaction weighs than the lack of one, times its value"] = 10.0
+    regularization: Annotated[float, "how strongly vectors are held small; more with a larger alpha"] = 10.0
+    alpha: Annotated[float, "how much more an interaction weighs than the lack of one, times its value"] = 5.0
     iterations: Annotated[int, "each solves for all users and then for all items"] = 15
     threads: Annotated[int, "0 for as many as there are cores"] = 0
     seed: Annotated[int, "of the vectors that it starts from"] = 0
@@ -41,7 +41,7 @@ class BprSettings:
 
     factors: Annotated[int, "numbers of a vector"] = 64
     regularization: Annotated[float, "how strongly vectors are held small"] = 0.01
-    learning_rate: Annotated[float, "of stochastic gradient descent"] = 0.05
+    learning_rate: Annotated[float, "of stochastic gradient descent"] = 0.01
     iterations: Annotated[int, "passes over the interactions, each beside an item drawn at random"] = 100
     threads: Annotated[int, "0 for as many as there are cores; with more than one no two trainings are the same"] = 1
     seed: Annotated[int, "of vectors and draws"] = 0

@@ -22,11 +22,11 @@ class NeighbourSettings:
     """How neighbours are found."""
 
     weight: Annotated[str, "what users' interactions weigh: cosine (all alike), tfidf or bm25 (less of busy users)"] = (
-        "cosine"
+        "bm25"
     )
     neighbours: Annotated[int, "kept of each item, itself among them"] = 100
     k1: Annotated[float, "bm25: from how many interactions on a further one adds little"] = 1.2
-    b: Annotated[float, "bm25: how much an item's popularity is held against it, 0 to 1"] = 0.75
+    b: Annotated[float, "bm25: how much an item's popularity is held against it, 0 to 1"] = 0.25
     threads: Annotated[int, "0 for as many as there are cores"] = 0
     max_bytes: Annotated[int, "memory that the trainer may take"] = 8 << 30
 
@@ -77,10 +77,9 @@ def fit(matrix: csr_matrix, settings: NeighbourSettings) -> Neighbours:
     without implicit.
     """
     check_matrix(matrix)
-    needed = memory_bytes(*matrix.shape, matrix.nnz, settings)
-    check_memory(
-        f"{settings.neighbours:,} neighbours of {matrix.shape[1]:,} items", needed, settings.max_bytes, INSTEAD
-    )
+    users, items = matrix.shape
+    needed = memory_bytes(users, items, matrix.nnz, settings)
+    check_memory(f"{settings.neighbours:,} neighbours of {items:,} items", needed, settings.max_bytes, INSTEAD)
     with implicit_alone():
         from implicit.nearest_neighbours import ItemItemRecommender
 

@@ -24,9 +24,9 @@ from brightspark.recsys.top import recommend
 FACTORS = 3
 SMALL: Mapping[str, Any] = {
     "popularity": parts.KINDS["popularity"].settings(),
-    "als": AlsSettings(factors=FACTORS, iterations=10),
-    "bpr": BprSettings(factors=FACTORS, iterations=300),
-    "neighbours": NeighbourSettings(neighbours=20),
+    "als": AlsSettings(factors=FACTORS, regularization=0.1, alpha=10, iterations=10),
+    "bpr": BprSettings(factors=FACTORS, learning_rate=0.05, iterations=300),
+    "neighbours": NeighbourSettings(neighbours=20, weight="cosine"),
     "ease": EaseSettings(l2=10),
 }
 PERSONAL = [name for name in SMALL if name != "popularity"]
@@ -121,7 +121,7 @@ def test_factors_are_those_of_implicit(
 @pytest.mark.parametrize(
     ("settings", "library"),
     [
-        (NeighbourSettings(neighbours=7), CosineRecommender(K=7)),
+        (NeighbourSettings(neighbours=7, weight="cosine"), CosineRecommender(K=7)),
         (NeighbourSettings(neighbours=7, weight="tfidf"), TFIDFRecommender(K=7)),
         (NeighbourSettings(neighbours=7, weight="bm25", k1=0.5, b=0.3), BM25Recommender(K=7, K1=0.5, B=0.3)),
     ],

@@ -1,0 +1,62 @@
+"""Interactions written once, in codes, where a trainer in one process reads them. Knows Spark, no torch."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from brightspark.core.errors import InputError
+from brightspark.core.manifest import Manifest
+from brightspark.core.persisted import persisted
+from brightspark.core.remote import on_a_worker
+from brightspark.core.shards import Shards
+from brightspark.core.stage import spark_path, stage
+from brightspark.core.storage import absolute, remove_folder
+from brightspark.recsys.codes import coded, number
+from brightspark.recsys.columns import id_column
+from brightspark.recsys.staged import INTERACTIONS, ITEMS, USERS, StagedInteractions
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def stage_interactions(
+    interactions: DataFrame, path: str, *, items: DataFrame | None = None, overwrite: bool = False
+) -> StagedInteractions:
+    """Writes what `interactions` made to a folder that all executors see, in codes for users and items.
+
+    With `items`, a table with a column `item`, those that nobody has rated get codes as well, and can be recommended
+    from what is known of them; an item that only the interactions know has its code in any case.
+
+    Raises InputError where something is staged at `path` already and `overwrite` is not set, where there are no
+    interactions, and where ids of items are texts in one table and numbers in the other.
+    """
+    path = absolute(path).rstrip("/")
+    catalogue = _catalogue(interactions, items)
+    if overwrite:
+        on_a_worker(interactions.sparkSession, partial(remove_folder, path))
+    with persisted(interactions) as rows:
+        users = stage(number(rows, "user"), f"{path}/{USERS}")
+        known = stage(number(catalogue, "item"), f"{path}/{ITEMS}")
+        rows = coded(rows, _read(rows.sparkSession, users), _read(rows.sparkSession, known))
+        return StagedInteractions(Shards(users), Shards(known), Shards(stage(rows, f"{path}/{INTERACTIONS}")))
+
+
+def _catalogue(interactions: DataFrame, items: DataFrame | None) -> DataFrame:
+    """All items there are."""
+    rated = interactions.select(id_column(interactions, "item", "item").alias("item"))
+    if items is None:
+        return rated
+    known = items.select(id_column(items, "item", "item").alias("item"))
+    kinds = [table.schema["item"].dataType.simpleString() for table in (rated, known)]
+    if kinds[0] != kinds[1]:
+        raise InputError(
+            f"an item is {kinds[0]} among the interactions and {kinds[1]} among the items: cast one of them, so that "
+            "both name the same items"
+        )
+    return rated.union(known)
+
+
+def _read(spark: SparkSession, staged: Manifest) -> DataFrame:
+    folder = staged.shards[0].name.partition("/")[0]
+    return spark.read.parquet(spark_path(f"{staged.path}/{folder}"))
