@@ -19,6 +19,8 @@ LIBRARIES = (
     "pyarrow",
     "pandas",
     "numpy",
+    "implicit",
+    "scipy",
     "ray",
     "mlflow",
 )

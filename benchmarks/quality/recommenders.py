@@ -1,0 +1,104 @@
+"""Each collaborative part tuned and measured on staged interactions, in a process of its own; numpy and no Spark."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.sparse import csr_matrix
+
+from brightspark.recsys.matrix import read_matrix
+from brightspark.recsys.parts import kind
+from brightspark.recsys.staged import StagedInteractions
+from brightspark.recsys.top import recommend
+
+BUDGET = 12  # settings of each part that are tried
+CHOICES: dict[str, Mapping[str, Sequence[Any]]] = {
+    "popularity": {},
+    "als": {
+        "factors": (16, 24, 32, 48, 64), "regularization": (1.0, 10.0, 30.0, 60.0), "alpha": (2.0, 5.0, 10.0, 20.0),
+    },
+    "bpr": {
+        "factors": (32, 64, 128), "regularization": (0.003, 0.01, 0.03), "learning_rate": (0.003, 0.005, 0.01, 0.02),
+        "iterations": (50, 100, 200),
+    },
+    "neighbours": {
+        "weight": ("cosine", "tfidf", "bm25"), "neighbours": (20, 50, 100, 200, 500), "k1": (0.2, 1.2, 5.0, 20.0),
+        "b": (0.1, 0.25, 0.4),
+    },
+    "ease": {"l2": (20.0, 50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 500.0, 700.0, 1000.0, 1500.0, 2500.0)},
+}  # fmt: skip
+
+
+def drawn(name: str) -> list[dict[str, Any]]:
+    """At most BUDGET different settings of a part, drawn at random from its choices, the same ones every time."""
+    choices = CHOICES[name]
+    # bm25's own numbers change nothing of the other weights.
+    each = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+    named = {str(_that_count(settings)): _that_count(settings) for settings in each}
+    order = np.random.default_rng(0).permutation(len(named))[:BUDGET]
+    return [list(named.values())[place] for place in sorted(order)]
+
+
+def _that_count(settings: dict[str, Any]) -> dict[str, Any]:
+    plain = settings.get("weight") in ("cosine", "tfidf")
+    return {key: value for key, value in settings.items() if not (plain and key in ("k1", "b"))}
+
+
+def tune(staged: str, held_back: str, name: str, settings: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
+    """nDCG@10 on held-back rows of each of the settings, and the best of them."""
+    matrix = read_matrix(StagedInteractions.open(staged), binary=True)
+    truth = _truth(held_back, matrix.shape)
+    tried = []
+    for each in settings:
+        started = time.perf_counter()
+        part = kind(name).fit(matrix, kind(name).settings(**_seeded(name, each, seed)))
+        found = _lists(part, matrix, 10)
+        tried.append({"settings": dict(each), "ndcg": ndcg(found, truth), "seconds": time.perf_counter() - started})
+    best = max(tried, key=lambda one: one["ndcg"])
+    return {"best": best["settings"], "validation": best["ndcg"], "tried": tried}
+
+
+def answer(staged: str, name: str, settings: Mapping[str, Any], seed: int, k: int, out: str) -> dict[str, Any]:
+    """Learns from all training rows, and writes `user`, `item` (codes), `rank` and `score` of each user's k best."""
+    matrix = read_matrix(StagedInteractions.open(staged), binary=True)
+    started = time.perf_counter()
+    part = kind(name).fit(matrix, kind(name).settings(**_seeded(name, settings, seed)))
+    learned = time.perf_counter() - started
+    blocks = list(recommend(part, matrix, k, users=np.arange(matrix.shape[0], dtype=np.int32)))
+    items, scores = (np.concatenate([getattr(block, what) for block in blocks]) for what in ("items", "scores"))
+    users, places = np.nonzero(items >= 0)
+    columns = {"user": users, "item": items[users, places], "rank": places + 1, "score": scores[users, places]}
+    pq.write_table(pa.table(columns), Path(out))
+    return {"fit_seconds": learned, "seconds": time.perf_counter() - started}
+
+
+def ndcg(lists: np.ndarray, truth: csr_matrix) -> float:
+    """Mean over the users who have held-back items."""
+    discounts = 1 / np.log2(np.arange(2, lists.shape[1] + 2))
+    users = np.flatnonzero(np.diff(truth.indptr))
+    relevant = np.diff(truth.indptr)[users]
+    hits = np.array([np.isin(lists[user], truth[user].indices) for user in users])
+    ideal = np.cumsum(discounts)[np.minimum(relevant, lists.shape[1]) - 1]
+    return float(((hits * discounts).sum(axis=1) / ideal).mean())
+
+
+def _lists(part: Any, matrix: csr_matrix, k: int) -> np.ndarray:
+    users = np.arange(matrix.shape[0], dtype=np.int32)
+    return np.concatenate([block.items for block in recommend(part, matrix, k, users=users)])
+
+
+def _truth(held_back: str, shape: tuple[int, int]) -> csr_matrix:
+    table = pq.read_table(held_back)
+    user, item = (table.column(name).to_numpy() for name in ("user", "item"))
+    return csr_matrix((np.ones(len(user), dtype=np.float32), (user, item)), shape=shape)
+
+
+def _seeded(name: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    return {**settings, "seed": seed} if name in ("als", "bpr") else dict(settings)

@@ -1,0 +1,137 @@
+"""How good is each part of the recommender? `python benchmarks/quality_recsys.py [--seeds N] [--part PART]`.
+
+MovieLens' 100,004 ratings, every one of them relevant, ranked over the full catalogue without what a user has rated in
+training. A quarter of each item's ratings is the test. Each part is tuned by nDCG@10 on a fifth of each item's training
+ratings with the same budget of settings, drawn at random from choices that `quality/recommenders.py` states, then
+learned from all training ratings and measured on the test once. The intervals are a paired bootstrap over the users.
+
+Each run is a process of its own and is kept in results/quality_recsys.json once it has ended: a second call goes on
+there. Runs whose settings are others by now are made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apart
+import machine
+from quality.kept import Kept
+from quality.recommenders import CHOICES, drawn
+
+from brightspark import samples
+from brightspark.core.ranking_comparison import compare
+from brightspark.core.ranking_metrics import ranking
+from brightspark.core.session import session
+from brightspark.recsys import interactions, read_items, read_ratings, stage_interactions, stratified_by_item
+from brightspark.recsys.codes import coded
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from brightspark.core.ranking_report import RankingComparison, RankingReport
+
+RESULT = Path(__file__).parent / "results" / "quality_recsys.json"
+TEST_SHARE, VALIDATION_SHARE = 0.25, 0.2
+LONGEST = 50  # places of a list
+
+
+def main() -> None:
+    """Tune, measure, keep each run, and print."""
+    options = arguments()
+    described = machine.describe()
+    print(machine.headline(described))
+    print(
+        "| part | settings | validation nDCG@10 | nDCG@10 | precision@10 | recall@50 | coverage@10 | novelty@10 | fit |"
+    )
+    spark = session("benchmark")
+    setting = {"test_share": TEST_SHARE, "validation_share": VALIDATION_SHARE, "by": "item"}
+    kept = Kept(RESULT, "stratified by item", setting, described)
+    for seed in range(options.seeds):
+        with tempfile.TemporaryDirectory(prefix="brightspark-bench-") as folder:
+            print(measure(spark, options.part or list(CHOICES), seed, kept, Path(folder)), flush=True)
+
+
+def measure(spark: SparkSession, names: list[str], seed: int, kept: Kept, folder: Path) -> str:
+    """All parts on one split, a line of the table each; lines of how the best one compares."""
+    train, test, items = prepare(spark, seed, folder)
+    lists, reports = {}, {}
+    for name in names:
+        where = {"staged": str(folder / "learning"), "held_back": str(folder / "held_back.parquet")}
+        asked = {"name": name, "settings": drawn(name)}
+        tuned = kept.run("quality.recommenders:tune", seed, asked, f"{name}, tuned", **where)
+        where = {"staged": str(folder / "train"), "out": str(folder / f"{name}.parquet")}
+        # Its lists are not kept: this runs at every call.
+        run = apart.call(
+            "quality.recommenders:answer", name=name, settings=tuned["best"], seed=seed, k=LONGEST, **where
+        )
+        lists[name] = named(spark, folder / f"{name}.parquet", folder / "train").persist()
+        reports[name] = ranking(lists[name], test, train=train, k=[10, LONGEST], catalogue=items)
+        print(line(name, seed, reports[name], tuned, run), flush=True)
+    best = max(lists, key=lambda name: reports[name].overall[10].ndcg)
+    compared = {name: compare(lists[best], lists[name], test, k=10) for name in lists if name != best}
+    kept.record.setdefault("found", {})[str(seed)] = {
+        "reports": {name: report.to_dict() for name, report in reports.items()},
+        "best": best,
+        "best_against": {name: found.to_dict() for name, found in compared.items()},
+    }
+    kept.save()
+    return "\n".join(f"nDCG@10, {best} ÷ {name}: {ratio(found)}" for name, found in compared.items())
+
+
+def prepare(spark: SparkSession, seed: int, folder: Path) -> tuple[DataFrame, DataFrame, int]:
+    """Stages what is learned from for tuning and for the test; the training and test rows, and how many items are."""
+    source = samples.movielens()
+    ratings = interactions(read_ratings(spark, str(source / "ratings.parquet")))
+    catalogue = read_items(spark, str(source / "items.parquet"))
+    train, test = (side.persist() for side in stratified_by_item(ratings, test_share=TEST_SHARE, seed=seed))
+    learn, held_back = stratified_by_item(train, test_share=VALIDATION_SHARE, seed=seed)
+    for name, rows in (("learning", learn), ("train", train)):
+        stage_interactions(rows, str(folder / name), items=catalogue)
+    maps = (read_map(spark, folder / "learning", name) for name in ("users", "items"))
+    coded(held_back, *maps).toPandas().to_parquet(folder / "held_back.parquet")
+    return train, test, catalogue.count()
+
+
+def read_map(spark: SparkSession, staged: Path, name: str) -> DataFrame:
+    """The ids and codes that were staged of `users` or `items`."""
+    return spark.read.parquet(str(staged / name / "data-*"))
+
+
+def named(spark: SparkSession, lists: Path, staged: Path) -> DataFrame:
+    """Lists in codes as lists of ids."""
+    found = spark.read.parquet(str(lists)).withColumnsRenamed({"user": "user_code", "item": "item_code"})
+    for name in ("user", "item"):
+        found = found.join(
+            read_map(spark, staged, f"{name}s").withColumnRenamed("code", f"{name}_code"), f"{name}_code"
+        )
+    return found.select("user", "item", "rank", "score")
+
+
+def line(name: str, seed: int, report: RankingReport, tuned: dict[str, Any], run: dict[str, Any]) -> str:
+    """A line of a Markdown table."""
+    ten, fifty, items = report.overall[10], report.overall[LONGEST], report.items[10]
+    chosen = ", ".join(f"{key}={value}" for key, value in tuned["best"].items()) or "–"
+    numbers = (tuned["validation"], ten.ndcg, ten.precision, fifty.recall, items.coverage, items.novelty)
+    shown = " | ".join(f"{value:.4f}" for value in numbers)
+    return f"| {name}, seed {seed} | {chosen} | {shown} | {run['fit_seconds']:.1f} s |"
+
+
+def ratio(found: RankingComparison) -> str:
+    """The ratio of two recommenders' nDCG with its interval."""
+    score = found.scores["ndcg"]
+    return f"{score.ratio:.3f} [{score.ratio_interval.low:.3f}, {score.ratio_interval.high:.3f}]"
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", action="append", choices=list(CHOICES))
+    parser.add_argument("--seeds", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
