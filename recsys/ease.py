@@ -30,7 +30,7 @@ INSTEAD = (
 class EaseSettings:
     """How EASE is learned."""
 
-    l2: Annotated[float, "how strongly weights are held small; more for sparse data, tens to thousands"] = 200.0
+    l2: Annotated[float, "how strongly weights are held small; more for sparse data, tens to thousands"] = 500.0
     max_bytes: Annotated[int, "memory that the trainer may take; items² × 4 bytes and a little"] = 8 << 30
 
     def __post_init__(self) -> None:

@@ -44,7 +44,7 @@ def kind(name: str) -> Kind:
     """The kind of that name.
 
     >>> kind("ease").settings().l2
-    200.0
+    500.0
 
     Raises InputError where there is none.
     """
