@@ -150,8 +150,8 @@ class Bpr:
         return found
 
     def _folded_in(self, histories: csr_matrix) -> Floats:
-        # BPR has no solution for a new user: this is a mean, drawn towards 0 where a history is short. How good it is for
-        # cold users is not measured yet.
+        # BPR has no solution for a new user: this is a mean, drawn towards 0 where a history is short. How
+        # good it is for cold users is not measured yet.
         total = histories.astype(bool).astype(np.float32) @ self.item_factors
         vectors: Floats = total / (np.diff(histories.indptr)[:, None] + SHRINKING).astype(np.float32)
         vectors[:, -1] = 1
