@@ -1,14 +1,15 @@
 """Does our loop learn as much as a plain timm script? `python benchmarks/quality_vision.py` [--part PART] [--seeds N].
 
-Three parts, each on Fashion-MNIST's pictures, with the same rows, splits, settings and seeds for both contenders:
+Four parts, with the same rows, splits, settings and seeds for all contenders; the first three are on Fashion-MNIST:
 
 - finetune: EfficientNet-Lite0 (ImageNet's weights) on 3,000 pictures, 10 labels, our defaults;
 - scratch: resnet18 with random weights on 12,000 pictures;
-- several: EfficientNet-Lite0 on 2,000 squares of four pictures, each with up to four labels; mean average precision.
+- several: EfficientNet-Lite0 on 2,000 squares of four pictures, each with up to four labels; mean average precision;
+- patches: EfficientNet-Lite0 on pairs of skin patches, our defaults, no image on two sides of any split.
 
 The test pictures take no part in training. `plain` starts as timm's `create_model` does; `reset` is the same loop with
 the new classifier drawn as `reset_classifier` draws it, which is how ours starts. Differences are ours minus the other:
-over the seeds with Student's interval, and over the test pictures by a paired bootstrap.
+over the seeds with Student's interval, and over the test pictures (patches: over their images) by a paired bootstrap.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 import machine
 import numpy as np
-from quality import fashion, intervals, plain
+from quality import fashion, intervals, patches, plain
 from sklearn.metrics import average_precision_score
 
 from brightspark import samples
@@ -46,10 +47,12 @@ class Part:
     network: str
     pretrained: bool
     image_size: int
-    training: int
-    test: int
+    training: int | None
+    """Pictures; None for all there are."""
+    test: int | None
     epochs: int
     several: bool = False
+    group_col: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     model_args: dict[str, Any] = field(default_factory=dict)
 
@@ -61,6 +64,7 @@ PARTS = {
         model_args={"in_chans": 1},
     ),
     "several": Part("efficientnet-lite0", True, 112, 2_000, 1_000, 4, several=True, settings={"scale": 1.0}),
+    "patches": Part("efficientnet-lite0", True, 64, None, None, ImageFitSettings().epochs, group_col="source"),
 }  # fmt: skip
 
 
@@ -69,29 +73,40 @@ def main() -> None:
     options = arguments()
     described = machine.describe()
     print(machine.headline(described))
-    source = fashion.fetch(options.fashion)
     found = {}
     for name in options.part or PARTS:
         with tempfile.TemporaryDirectory(prefix="brightspark-bench-") as scratch:
-            found[name] = compare(PARTS[name], source, Path(scratch), options.seeds)
+            found[name] = compare(PARTS[name], options.fashion, Path(scratch), options.seeds)
         print(as_text(name, found[name]), flush=True)
         kept = json.loads(RESULT.read_text())["parts"] if RESULT.exists() else {}
         RESULT.write_text(json.dumps({"machine": described, "parts": {**kept, **found}}, indent=1) + "\n")
 
 
-def compare(part: Part, source: Path, scratch: Path, seeds: int) -> dict[str, Any]:
-    """Both contenders on every seed; their answers on the test pictures, and the differences."""
+def pictures(part: Part, downloads: Path, scratch: Path) -> tuple[list[Any], list[Any]]:
+    """Training and test pictures: path, label or labels and, where there are groups, the group."""
+    if part.group_col:
+        return patches.read()
     write = fashion.write_composites if part.several else fashion.write_single
-    rows, test = write(source, scratch, "train", part.training), write(source, scratch, "t10k", part.test)
+    source = fashion.fetch(downloads)
+    return write(source, scratch, "train", part.training), write(source, scratch, "t10k", part.test)
+
+
+def compare(part: Part, downloads: Path, scratch: Path, seeds: int) -> dict[str, Any]:
+    """All contenders on every seed; their answers on the test pictures, and the differences."""
+    rows, tested = pictures(part, downloads, scratch)
+    group = f", {part.group_col} string" if part.group_col else ""
     spark = session("benchmark")
-    frame = spark.createDataFrame(rows, f"path string, label {'array<string>' if part.several else 'string'}")
-    held = {row["path"] for row in frame.filter(is_held_out(["path"], SHARE, ())).select("path").collect()}
+    frame = spark.createDataFrame(rows, f"path string, label {'array<string>' if part.several else 'string'}{group}")
+    held_out = is_held_out([part.group_col or "path"], SHARE, ())
+    held = {row["path"] for row in frame.filter(held_out).select("path").collect()}
+    test = [row[:2] for row in tested]
     parts = {
-        "training": [row for row in rows if row[0] not in held],
-        "validation": [row for row in rows if row[0] in held],
+        "training": [row[:2] for row in rows if row[0] not in held],
+        "validation": [row[:2] for row in rows if row[0] in held],
         "test": test,
     }
-    labels = sorted({name for _, label in rows for name in ([label] if isinstance(label, str) else label)})
+    truth = [row[1] for row in rows]
+    labels = sorted({name for label in truth for name in ([label] if isinstance(label, str) else label)})
     runs = []
     for seed in range(seeds):
         contenders = {
@@ -111,7 +126,8 @@ def compare(part: Part, source: Path, scratch: Path, seeds: int) -> dict[str, An
         scores = {name: score(run[name]["answers"], test, labels) for name in run}
         seconds = {name: round(run[name]["seconds"]) for name in run}
         print(f"seed {seed}: {scores}, seconds {seconds}", flush=True)
-    return summary(part, runs, test, labels)
+    groups = [row[2] for row in tested] if part.group_col else list(range(len(test)))
+    return summary(part, runs, test, labels, members(groups))
 
 
 def run_plain(
@@ -154,6 +170,7 @@ def run_ours(part: Part, frame: Any, test: Sequence[Any], labels: Sequence[str],
         model_args=part.model_args,
         epochs=part.epochs,
         validation_share=SHARE,
+        group_col=part.group_col,
         seed=seed,
         **part.settings,
     )
@@ -181,28 +198,41 @@ def truths(test: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
     return np.array([[name in label for name in labels] for _, label in test])
 
 
-def summary(part: Part, runs: list[dict[str, Any]], test: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
+def members(groups: Sequence[Any]) -> list[np.ndarray]:
+    """The places of each group's rows."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    return [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
+
+
+def summary(
+    part: Part, runs: list[dict[str, Any]], test: Sequence[Any], labels: Sequence[str], groups: list[np.ndarray]
+) -> dict[str, Any]:
     """Scores and seconds of each contender by seed, and the differences to each of the others."""
     return {
         "metric": "mean average precision" if part.several else "accuracy",
         "scores": {name: [score(run[name]["answers"], test, labels) for run in runs] for name in runs[0]},
         "seconds": {name: [run[name]["seconds"] for run in runs] for name in runs[0]},
         "differences": {
-            name: difference(name, part, runs, test, labels) for name in ("plain", "reset") if name in runs[0]
+            name: difference(name, part, runs, test, labels, groups) for name in ("plain", "reset") if name in runs[0]
         },
         "setting": asdict(part),
     }
 
 
 def difference(
-    other: str, part: Part, runs: list[dict[str, Any]], test: Sequence[Any], labels: Sequence[str]
+    other: str,
+    part: Part,
+    runs: list[dict[str, Any]],
+    test: Sequence[Any],
+    labels: Sequence[str],
+    groups: list[np.ndarray],
 ) -> dict[str, Any]:
-    """Ours minus `other`: the mean, over the seeds, and over the test pictures."""
+    """Ours minus `other`: the mean, over the seeds, and over the test pictures, those of a group drawn together."""
     ours, theirs = ([run[name]["answers"] for run in runs] for name in ("ours", other))
     by_seed = [score(mine, test, labels) - score(its, test, labels) for mine, its in zip(ours, theirs, strict=True)]
     if part.several:
         wanted = truths(test, labels)
-        pictures = intervals.over_rows(
+        drawn = intervals.over_rows(
             lambda rows: _precision(wanted, ours, rows) - _precision(wanted, theirs, rows),
             len(test),
             PRECISION_RESAMPLES,
@@ -211,11 +241,13 @@ def difference(
         pairs = zip(ours, theirs, strict=True)
         gains = [right(mine, test, labels).astype(float) - right(its, test, labels) for mine, its in pairs]
         gained = np.mean(gains, axis=0)
-        pictures = intervals.over_rows(lambda rows: gained[rows].mean(), len(test))
+        drawn = intervals.over_rows(
+            lambda chosen: gained[np.concatenate([groups[group] for group in chosen])].mean(), len(groups)
+        )
     return {
         "mean": statistics.fmean(by_seed),
         "over_seeds": intervals.over_seeds(by_seed),
-        "over_pictures": pictures,
+        "over_pictures": drawn,
     }
 
 
