@@ -28,7 +28,7 @@ TEST_BOOKS = ("Ruth", "Jonah", "Joel", "Ecclesiastes", "Mark", "Philippians")
 WORDS = 14  # of a verse, in the short version: a network learns short ones sooner
 TEST_VERSES = 200
 SHORT: dict[str, Any] = {
-    "layers": 2, "width": 192, "vocabulary": 2_500, "epochs": 4, "training_tokens": 48,
+    "layers": 2, "width": 192, "vocabulary": 2_500, "epochs": 10, "training_tokens": 48,
     "batch_size": 16,  # after six epochs the loss was 2.4, with 64 it was 3.4: so few verses want many steps
 }  # fmt: skip
 FULL: dict[str, Any] = {"vocabulary": 6_000, "dropout": 0.2}
@@ -56,7 +56,7 @@ class Run:
 
 
 def section(spark: SparkSession, say: Callable[[str], None]) -> Section:
-    """A small network on short verses, for a minute or two."""
+    """A small network on short verses, for a few minutes."""
     return _section(spark, say, full=False)
 
 
@@ -168,7 +168,7 @@ def _verdict(run: Run, *, full: bool) -> str:
     )
     if full:
         return told
-    return f"{told} After a minute or two of learning this is a beginning: `make demo-full` learns from all verses."
+    return f"{told} After a few minutes of learning this is a beginning: `make demo-full` learns from all verses."
 
 
 def _ways(run: Run) -> Table:
