@@ -66,8 +66,8 @@ def _translation(model: TranslatorModel | None, short: str) -> None:
             gr.HTML(app_ask.absent("translates"))
             return
         about = f"{short} translates. {HERE}" if short else (
-            f"The demo's model learned to translate in minutes, from {_rows(model)} verses of the Bible, from English "
-            f"into French: of whatever else it makes a verse too. {HERE}"
+            f"The demo's model learned French from {_rows(model)} verses of the English Bible and their translations, "
+            f"and from nothing else: it answers with verses, and often with wrong ones. {HERE}"
         )  # fmt: skip
         gr.HTML(html.heading(title, about))
         app_translation.build(model, () if short else VERSES)
