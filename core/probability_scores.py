@@ -6,7 +6,7 @@ Of one label a row (`probability_scores`), or of several that are independent (`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pyspark.sql import Column, DataFrame, Row
@@ -109,14 +109,11 @@ def probability_scores(rows: DataFrame, *, classes: int, bins: int) -> Probabili
     )
     if not found:
         return ProbabilityScores()
-    _check_range(min(row.lowest for row in found), max(row.highest for row in found))
     total = sum(row.rows for row in found)
-    return ProbabilityScores(
-        log_loss=sum(row.log_loss for row in found) / total,
+    return replace(
+        _of_bins(found, bins),
         brier=sum(row.brier for row in found) / total / (2 if classes == 2 else 1),
         top_k_accuracy=sum(row.in_top_k for row in found) / total if classes > TOP_K else None,
-        calibration_error=sum(abs(row.hits - row.confidence) for row in found) / total,
-        reliability=_reliability(found, bins),
     )
 
 
@@ -150,8 +147,11 @@ def label_scores(rows: DataFrame, labels: Sequence[str], *, bins: int) -> Probab
         .orderBy("bin")
         .collect()
     )
-    if not found:
-        return ProbabilityScores()
+    return _of_bins(found, bins) if found else ProbabilityScores()
+
+
+def _of_bins(found: Sequence[Row], bins: int) -> ProbabilityScores:
+    """What both kinds of labels have, from the sums of each bin; raises InputError for what is no probability."""
     _check_range(min(row.lowest for row in found), max(row.highest for row in found))
     total = sum(row.rows for row in found)
     return ProbabilityScores(

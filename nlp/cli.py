@@ -50,7 +50,7 @@ def fit(
     group: commands.GroupOption = None,
     encoding: EncodingOption = "utf-8",
     epochs: Annotated[int | None, typer.Option(help="How often each text is seen; 3, or 20 from scratch.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Texts in a step, over all ranks; 32, or 64.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Texts in a step, over all ranks; 32 by default.")] = None,
     lora_rank: Annotated[
         int | None, typer.Option(help="Learn matrices of this rank (8 is usual) beside the network's own: LoRA.")
     ] = None,

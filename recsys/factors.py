@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
@@ -73,12 +73,7 @@ class Als:
 
     def scores(self, histories: csr_matrix, users: Codes) -> Floats:
         """Products of vectors; an unknown user's is solved for from the history, as in training."""
-        unknown = users == UNKNOWN
-        vectors = self.user_factors[np.where(unknown, 0, users)]
-        if unknown.any():
-            vectors[unknown] = self._folded_in(histories[unknown])
-        found: Floats = vectors @ self.item_factors.T
-        return found
+        return _products(self.user_factors, self.item_factors, histories, users, self._folded_in)
 
     def _folded_in(self, histories: csr_matrix) -> Floats:
         with implicit_alone():
@@ -142,12 +137,7 @@ class Bpr:
 
     def scores(self, histories: csr_matrix, users: Codes) -> Floats:
         """Products of vectors; an unknown user's is a mean of the vectors in the history, drawn towards 0."""
-        unknown = users == UNKNOWN
-        vectors = self.user_factors[np.where(unknown, 0, users)]
-        if unknown.any():
-            vectors[unknown] = self._folded_in(histories[unknown])
-        found: Floats = vectors @ self.item_factors.T
-        return found
+        return _products(self.user_factors, self.item_factors, histories, users, self._folded_in)
 
     def _folded_in(self, histories: csr_matrix) -> Floats:
         # BPR has no solution for a new user: this is a mean, drawn towards 0 where a history is short. How
@@ -194,6 +184,22 @@ def fit_bpr(matrix: csr_matrix, settings: BprSettings) -> Bpr:
 def memory_bytes(users: int, items: int, interactions: int, settings: AlsSettings | BprSettings) -> int:
     """What either `fit` needs beside the matrix: the vectors, and the matrix scaled and by items."""
     return 4 * (users + items) * (settings.factors + 1) + 28 * interactions
+
+
+def _products(
+    user_factors: Floats,
+    item_factors: Floats,
+    histories: csr_matrix,
+    users: Codes,
+    fold_in: Callable[[csr_matrix], Floats],
+) -> Floats:
+    """The products of users' and items' vectors; `fold_in` makes those of unknown users from their histories."""
+    unknown = users == UNKNOWN
+    vectors = user_factors[np.where(unknown, 0, users)]
+    if unknown.any():
+        vectors[unknown] = fold_in(histories[unknown])
+    found: Floats = vectors @ item_factors.T
+    return found
 
 
 def _check(factors: int, iterations: int) -> None:
