@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from brightspark.apps.options import Options
 from tests.apps.served import WAIT_MILLISECONDS, served, window
+from tests.nlp.checkpoints import save_classifier
+from tests.nlp.translators import save_translator
 from tests.vision.networks import save_network
 from tests.vision.pictures import save_pictures
 
@@ -63,3 +65,13 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     """The app in a window of its own. A request to anywhere else, or an error in the page, fails the test."""
     with window(browser, address, "Choose an image") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_classifier(tmp_path_factory.mktemp("classifier") / "bert")
+
+
+@pytest.fixture(scope="session")
+def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_translator(tmp_path_factory.mktemp("translator") / "marian", "marian")
