@@ -61,9 +61,9 @@ class TextEmbedder(FeaturizerModel[EmbedderSettings]):
 
 def _described(folder: Path) -> Artifact:
     from brightspark.nlp.network import load_encoder
-    from brightspark.nlp.tokens import load_tokenizer
+    from brightspark.nlp.tokens import check_cuts, load_tokenizer
 
     described = describe_checkpoint(folder, kind=KIND)
     load_encoder(folder)  # what cannot work is found out here, not by every worker
-    load_tokenizer(folder)
+    check_cuts(load_tokenizer(folder))
     return described

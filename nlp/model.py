@@ -45,11 +45,17 @@ class TextClassifierModel(ClassifierModel[TextSettings]):
         a local folder as transformers has it (config.json, safetensors, tokenizer), or an artifact's folder or URI. A
         hub's name is resolved here, once; workers never ask a hub. `multi_label` is what config.json says.
 
-        Raises ArtifactError where there are no safetensors in it, or no classifier; InputError for a name that nobody
-        knows.
+        Raises ArtifactError where there are no safetensors in it, no classifier, or a tokenizer that cuts no windows;
+        InputError for a name that nobody knows.
         """
+        from brightspark.nlp.tokens import check_cuts, load_tokenizer
+
         found = find_checkpoint(name, kind=KIND)
-        artifact = text_artifact(found) if isinstance(found, Path) else found
+        if isinstance(found, Path):
+            artifact = text_artifact(found)
+            check_cuts(load_tokenizer(found))
+        else:
+            artifact = found
         return cls(artifact, **{**artifact.settings, **settings})
 
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:

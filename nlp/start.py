@@ -20,7 +20,7 @@ from brightspark.nlp.lora import merged
 from brightspark.nlp.model import KIND
 from brightspark.nlp.network import load_config, open_network, quiet
 from brightspark.nlp.pretrained import find_start
-from brightspark.nlp.tokens import load_tokenizer
+from brightspark.nlp.tokens import check_cuts, load_tokenizer
 
 WEIGHTS = "model.safetensors"
 PREFIX = "network."  # of the names of the weights that are trained
@@ -44,6 +44,7 @@ def write_start(folder: Path, settings: TextFitSettings, labels: Sequence[str], 
     artifact = find_start(settings.checkpoint, kind=KIND)
     source = cache.keep(artifact.address, artifact.digest, artifact.files)
     tokenizer = load_tokenizer(source)
+    check_cuts(tokenizer)  # the trained model will, and a night later
     seed_everything(settings.seed)
     network = _classifier(source, labels, multi_label=multi_label)
     if network.config.pad_token_id is None:

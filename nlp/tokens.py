@@ -97,10 +97,18 @@ class Tokens:
 
 def check_spans(tokenizer: Any) -> None:
     """Raises ArtifactError for a tokenizer that does not say where its tokens lie in a text."""
+    _check_fast(tokenizer, "does not say where its tokens lie in a text, which explanations need")
+
+
+def check_cuts(tokenizer: Any) -> None:
+    """Raises ArtifactError for a tokenizer that does not cut a long text into windows."""
+    _check_fast(tokenizer, "does not cut a long text into windows")
+
+
+def _check_fast(tokenizer: Any, lacks: str) -> None:
     if not tokenizer.is_fast:
         raise ArtifactError(
-            f"{type(tokenizer).__name__} does not say where its tokens lie in a text, which explanations need: save "
-            "the checkpoint with its fast tokenizer (tokenizer.json)"
+            f"{type(tokenizer).__name__} {lacks}: save the checkpoint with its fast tokenizer (tokenizer.json)"
         )
 
 

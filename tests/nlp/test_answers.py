@@ -14,8 +14,10 @@ import transformers
 
 from brightspark.core.errors import ArtifactError, InputError, SettingError
 from brightspark.nlp import TextClassifierModel, TextEmbedder
+from brightspark.nlp.fit_settings import TextFitSettings
 from brightspark.nlp.predictor import Part, pooled
 from brightspark.nlp.settings import TextSettings, WindowSettings
+from brightspark.nlp.start import write_start
 from brightspark.nlp.tokens import Tokens, checked
 from tests.nlp.checkpoints import LABELS, plain_logits, save_classifier, save_encoder, softmax, text
 
@@ -140,6 +142,20 @@ class TestRefused:
         (folder / "pytorch_model.bin").write_bytes(b"never opened")
         with pytest.raises(ArtifactError, match=r"pytorch_model.bin.*brightspark convert .*--solution nlp"):
             TextClassifierModel.pretrained(str(folder))
+
+    def test_a_tokenizer_that_cuts_no_windows(self, tmp_path: Path) -> None:
+        """Every text would be an error."""
+        config = transformers.CanineConfig(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, num_hash_functions=2,
+            num_hash_buckets=64, max_position_embeddings=64, num_labels=2,
+        )  # fmt: skip
+        transformers.CanineForSequenceClassification(config).save_pretrained(tmp_path)
+        transformers.CanineTokenizer().save_pretrained(tmp_path)
+        wanted = r"CanineTokenizer does not cut a long text into windows: save .*tokenizer\.json"
+        with pytest.raises(ArtifactError, match=wanted):
+            TextClassifierModel.pretrained(str(tmp_path))
+        with pytest.raises(ArtifactError, match=wanted):
+            write_start(tmp_path / "s", TextFitSettings(checkpoint=str(tmp_path)), ["a", "b"], multi_label=False)
 
     def test_code_of_its_own(self, classifier: Path, tmp_path: Path) -> None:
         folder = tmp_path / "foreign"
