@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from brightspark.core.errors import InputError
-from brightspark.core.manifest import Manifest
+from brightspark.core.manifest import Manifest, read_manifest
 from brightspark.core.persisted import persisted
 from brightspark.core.remote import on_a_worker
 from brightspark.core.shards import Shards
@@ -28,18 +28,30 @@ def stage_interactions(
     With `items`, a table with a column `item`, those that nobody has rated get codes as well, and can be recommended
     from what is known of them; an item that only the interactions know has its code in any case.
 
+    `overwrite` deletes what was staged at `path` before, and nothing else there, and then writes: all three parts go
+    together, since codes of one staging mean nothing in another.
+
     Raises InputError where something is staged at `path` already and `overwrite` is not set, where there are no
     interactions, and where ids of items are texts in one table and numbers in the other.
     """
     path = absolute(path).rstrip("/")
     catalogue = _catalogue(interactions, items)
-    if overwrite:
-        on_a_worker(interactions.sparkSession, partial(remove_folder, path))
     with persisted(interactions) as rows:
+        if overwrite:
+            if rows.isEmpty():
+                raise InputError(f"there are no interactions to stage at {path}: what is there stays")
+            on_a_worker(rows.sparkSession, partial(_forget, path))
         users = stage(number(rows, "user"), f"{path}/{USERS}")
         known = stage(number(catalogue, "item"), f"{path}/{ITEMS}")
         rows = coded(rows, _read(rows.sparkSession, users), _read(rows.sparkSession, known))
         return StagedInteractions(Shards(users), Shards(known), Shards(stage(rows, f"{path}/{INTERACTIONS}")))
+
+
+def _forget(path: str) -> None:
+    """Deletes what is staged at a path, what tells that it is whole first."""
+    for name in (INTERACTIONS, ITEMS, USERS):
+        if read_manifest(f"{path}/{name}") is not None:
+            remove_folder(f"{path}/{name}")
 
 
 def _catalogue(interactions: DataFrame, items: DataFrame | None) -> DataFrame:

@@ -91,7 +91,12 @@ def test_staging_again_is_asked_for(spark: SparkSession, tmp_path: Path) -> None
     stage_interactions(rows, path)
     with pytest.raises(InputError, match=r"staged at .*users already.*overwrite=True"):
         stage_interactions(rows, path)
+    (tmp_path / "staged" / "mine.txt").write_text("not staged by anybody")
+    with pytest.raises(InputError, match=r"no interactions to stage at .*: what is there stays"):
+        stage_interactions(rows.filter("false"), path, overwrite=True)
+    assert len(StagedInteractions.open(path).interactions) == rows.count()
     fewer = stage_interactions(rows.filter("rating > 4"), path, overwrite=True)
+    assert (tmp_path / "staged" / "mine.txt").exists()
     assert (
         len(StagedInteractions.open(path).interactions) == len(fewer.interactions) == rows.filter("rating > 4").count()
     )
