@@ -32,10 +32,11 @@ import numpy as np
 from quality import intervals
 from quality.kept import Kept
 
-from brightspark.nlp.fit_settings import TextFitSettings
+from brightspark.nlp.fit_settings import TextFitSettings, usual_rate
 from brightspark.nlp.translation_fit_settings import FROM_SCRATCH
 
 RESULT = Path(__file__).parent / "results" / "quality_text.json"
+WIDTH = 384  # of MiniLM's hidden states
 PLAIN = {"learning_rate": 5e-5, "schedule": "linear", "warmup": 0.0, "weight_decay": 0.0}  # transformers' Trainer
 LEARNED = (  # our defaults that say what is learned
     "epochs", "batch_size", "training_tokens", "pooling", "learning_rate", "layer_decay", "weight_decay", "warmup",
@@ -114,7 +115,7 @@ def compare_classifiers(name: str, part: Part, seeds: range, kept: Kept) -> str:
 
 def settings_of(contender: str, part: Part) -> dict[str, Any]:
     """What a contender is told: ours its own defaults, as they are now."""
-    defaults = TextFitSettings(epochs=part.epochs, training_tokens=part.tokens)
+    defaults = TextFitSettings(epochs=part.epochs, training_tokens=part.tokens, learning_rate=usual_rate(WIDTH))
     if contender == "ours":
         return {name: getattr(defaults, name) for name in LEARNED}
     own = {"learning_rate": defaults.learning_rate, "warmup": defaults.warmup, "weight_decay": defaults.weight_decay}

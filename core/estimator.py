@@ -118,6 +118,10 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
     def facts(self, fit: Fit) -> dict[str, Any]:
         """What the builder must know, as JSON. May write into `fit.place`: all ranks see it. Equal at every call."""
 
+    def chosen(self, fit: Fit) -> Mapping[str, Any]:
+        """Settings that are left open and go by the network or the rows. `facts` has written its files by then."""
+        return {}
+
     @abstractmethod
     def rows(self, df: DataFrame, fit: Fit) -> DataFrame:
         """What is staged of rows: the columns that the task reads, and `error`, why a row has nothing to read."""
@@ -128,6 +132,10 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
 
     # What every estimator does.
 
+    def settled(self, fit: Fit) -> S:
+        """The settings, with those that were left open."""
+        return replace(self.settings, **self.chosen(fit))
+
     def _fit(self, dataset: DataFrame) -> Any:
         settings = self.settings
         group = self._group(dataset)
@@ -136,17 +144,18 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
         found = look(dataset, truth, group=group, share=share, key=self.key(dataset))
         taking_part = dataset.filter(F.col(quoted(truth)).isNotNull())
         held_out = is_held_out(group, share, found.moved)
-        with _place(dataset.sparkSession, settings.run_folder, self._name(found)) as place:
+        with fit_folder(dataset.sparkSession, settings.run_folder, self._name(found)) as place:
             learned = taking_part.filter(~held_out)
             fit = Fit(spark=dataset.sparkSession, place=place, survey=found, learned=learned)
             with alone:
+                facts = self.facts(fit)
                 todo = Run(
                     folder=fit.run,
                     builder=self.builder,
-                    facts=self.facts(fit),
+                    facts=facts,
                     training=str(place / TRAINING),
                     validation=str(place / VALIDATION) if found.held_out else None,
-                    settings=self._training_settings(found),
+                    settings=self._training_settings(fit),
                 )
                 _try_task(todo)
             self._stage(fit, taking_part.filter(held_out))
@@ -178,9 +187,10 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
         said = json.dumps({"rows": found.fingerprint, "origin": self.origin(), **kept}, sort_keys=True, default=str)
         return f"fit-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
-    def _training_settings(self, found: Survey) -> TrainingSettings:
+    def _training_settings(self, fit: Fit) -> TrainingSettings:
         """Those of all trainings; a batch of more rows than there are would show some of them twice."""
-        own = {declared.name: getattr(self.settings, declared.name) for declared in fields(TrainingSettings)}
+        settled, found = self.settled(fit), fit.survey
+        own = {declared.name: getattr(settled, declared.name) for declared in fields(TrainingSettings)}
         settings = TrainingSettings(**{**own, "batch_size": min(own["batch_size"], found.rows)})
         if found.held_out or settings.patience is None:
             return settings
@@ -232,7 +242,7 @@ def _try_task(todo: Run) -> None:
 
 
 @contextmanager
-def _place(spark: SparkSession, run_folder: str | None, name: str) -> Iterator[Path]:
+def fit_folder(spark: SparkSession, run_folder: str | None, name: str) -> Iterator[Path]:
     """The folder of a fit: below the one that is named, which is kept; else one of its own, which is not."""
     if run_folder is not None:
         scheme, path = split_scheme(absolute(run_folder))

@@ -21,7 +21,7 @@ class TrainingSettings:
     ranks: Annotated[int, "processes that train together, each on a slot of its own; 1 trains in this process"] = 1
     use_gpu: Annotated[bool, "whether each rank has a GPU"] = False
     optimizer: Annotated[str, "adamw or sgd (with Nesterov momentum)"] = "adamw"
-    learning_rate: Annotated[float, "the highest rate, reached after the warm-up"] = 1e-3
+    learning_rate: Annotated[float | None, "the highest rate, reached after the warm-up"] = 1e-3
     weight_decay: Annotated[float, "of weights; biases and norms have none"] = 0.05
     momentum: Annotated[float, "of sgd"] = 0.9
     layer_decay: Annotated[float, "each layer's rate is that of the layer above it times this"] = 1.0
@@ -59,10 +59,9 @@ class TrainingSettings:
         for name in ("weight_decay", "momentum", "loader_workers", "max_restarts", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingError(f"{name}={getattr(self, name)} must not be negative")
-        for name in ("learning_rate", "layer_decay"):
-            if not getattr(self, name) > 0:
-                raise SettingError(f"{name}={getattr(self, name)} must be above 0")
-        for name in ("clip_norm", "window_rows", "snapshot_steps", "snapshot_minutes", "patience"):
+        if not self.layer_decay > 0:
+            raise SettingError(f"layer_decay={self.layer_decay} must be above 0")
+        for name in ("learning_rate", "clip_norm", "window_rows", "snapshot_steps", "snapshot_minutes", "patience"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise SettingError(f"{name}={getattr(self, name)} must be above 0, or None")
         for name in ("warmup", "max_error_rate"):
@@ -70,6 +69,13 @@ class TrainingSettings:
                 raise SettingError(f"{name}={getattr(self, name)} is a share: from 0 to 1")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise SettingError(f"ema_decay={self.ema_decay} must be between 0 and 1, or None")
+
+    @property
+    def rate(self) -> float:
+        """The learning rate; raises SettingError where it was left to an estimator that chooses none."""
+        if self.learning_rate is None:
+            raise SettingError("learning_rate=None leaves the rate open, and nothing here chooses one: set it")
+        return self.learning_rate
 
     def share(self, ranks: int) -> int:
         """Examples that each of so many ranks takes at a time; rounded up where the batch cannot be cut evenly."""

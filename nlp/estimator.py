@@ -13,8 +13,8 @@ from brightspark.core.survey import label_names
 from brightspark.core.trained import trained_classifier
 from brightspark.core.transform import quoted
 from brightspark.nlp.columns import check_text_column, text_error
-from brightspark.nlp.fit_settings import TextFitSettings
-from brightspark.nlp.lora_settings import LORA, NAMES
+from brightspark.nlp.fit_settings import TextFitSettings, usual_rate
+from brightspark.nlp.lora_settings import NAMES
 from brightspark.nlp.settings import WindowSettings
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
     Settings = TextFitSettings
 
     def __init__(self, checkpoint: str = "", **settings: Any) -> None:
-        own = LORA if settings.get("lora_rank") is not None else {}
-        super().__init__(**{"checkpoint": checkpoint, **own, **settings})
+        super().__init__(**{"checkpoint": checkpoint, **settings})
 
     def key(self, df: DataFrame) -> tuple[str, ...]:
         """The column of texts: equal texts never stand on both sides."""
@@ -74,6 +73,16 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
             **{name: getattr(settings, name) for name in SAID},
         }
 
+    def chosen(self, fit: Fit) -> dict[str, Any]:
+        """The learning rate."""
+        from brightspark.nlp.network import load_config
+
+        settings = self.settings
+        if settings.learning_rate is not None:
+            return {}
+        width = getattr(load_config(fit.place / START), "hidden_size", None)
+        return {"learning_rate": usual_rate(width, settings.lora_rank)}
+
     def rows(self, df: DataFrame, fit: Fit) -> DataFrame:
         """`text`, `length` (characters), `label`, its name or names, and `error`: no row crosses into Python."""
         names = label_names(df, self.settings.label_col)
@@ -89,7 +98,7 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
         from brightspark.nlp.start import write_trained
         from brightspark.nlp.training import adapted_classifier
 
-        settings = self.settings
+        settings = self.settled(fit)
         start, folder = fit.place / START, fit.place / "model"
         adapted = None if settings.lora_rank is None else adapted_classifier(start, settings)
         write_trained(start, fit.run / WEIGHTS, folder, adapted)

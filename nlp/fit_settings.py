@@ -8,11 +8,29 @@ from typing import Annotated, Any
 
 from brightspark.core.errors import SettingError
 from brightspark.core.fit_settings import ClassifierFitSettings
-from brightspark.nlp.lora_settings import LoraSettings, check_lora
+from brightspark.nlp.lora_settings import LORA_RATE, LoraSettings, check_lora
 from brightspark.nlp.settings import POOLING, WindowSettings, check_windows
 
 SENTIMENT: Mapping[str, Any] = {"training_tokens": 128, "monitor": "balanced_accuracy"}
 """Defaults for sentiment: posts and reviews are short, or say it early, and one feeling is often far more frequent."""
+
+
+RATE_BY_WIDTH, HIGHEST_RATE = 0.0768, 3e-4
+
+
+def usual_rate(width: int | None, lora_rank: int | None = None) -> float:
+    """The learning rate for an encoder whose hidden states are so wide, where none is set.
+
+    The inverse of the width goes through the rates that ELECTRA's small and base networks were fine-tuned with (3e-4 at
+    256, 1e-4 at 768; Clark et al. 2020, arXiv:2003.10555, appendix B), as Adam's should (Yang et al. 2022,
+    arXiv:2203.03466). Small matrices beside the network's own want more: `LORA_RATE`.
+
+    >>> usual_rate(384)
+    0.0002
+    """
+    if lora_rank is not None:
+        return LORA_RATE
+    return min(HIGHEST_RATE, RATE_BY_WIDTH / (width or 768))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +46,9 @@ class TextFitSettings(WindowSettings, LoraSettings, ClassifierFitSettings):
     pooling: Annotated[str, "the model's: mean, max or first; how a long text's windows become one answer"] = "mean"
     epochs: Annotated[int, "how often each text is seen"] = 3
     batch_size: Annotated[int, "texts in a step, over all ranks and all parts of an accumulated batch"] = 32
-    learning_rate: Annotated[float, "the highest rate, reached after the warm-up; 1e-3 with a lora_rank"] = 1e-4
+    learning_rate: Annotated[
+        float | None, "the highest rate, reached after the warm-up; by default the narrower the network the higher"
+    ] = None
     layer_decay: Annotated[float, "each layer's rate is that of the layer above it times this"] = 0.9
     weight_decay: Annotated[float, "of weights; biases and norms have none"] = 0.01
     warmup: Annotated[float, "share of all steps in which the rate rises from 0; then it falls as a cosine"] = 0.1

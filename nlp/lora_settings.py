@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated
 
 from brightspark.core.errors import SettingError
 
 ALL_LINEAR = "all-linear"  # in place of layers' names
 
-LORA: Mapping[str, Any] = {"learning_rate": 1e-3}
-"""What fine-tuning with a `lora_rank` has for defaults, where that of the whole network has others."""
+LORA_RATE = 1e-3  # the learning rate with a `lora_rank`, where none is set
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ SCRATCH = "scratch"  # in place of a checkpoint's name
 MONITORS = ("loss", "accuracy")
 LEAST_VOCABULARY = 300  # pieces: the 256 bytes are among them
 
+RATE = 1e-4  # the learning rate of a whole checkpoint, where none is set
 FROM_SCRATCH: Mapping[str, Any] = {"epochs": 20, "learning_rate": 1e-3, "warmup": 0.1, "batch_size": 32}
 """What a Translator from scratch has for defaults, where fine-tuning has others."""
 
@@ -42,8 +43,9 @@ class TranslationFitSettings(LoraSettings, FitSettings):
     epochs: Annotated[int, "how often each text is seen; 20 from scratch"] = 3
     batch_size: Annotated[int, "texts in a step, over all ranks and all parts of an accumulated batch"] = 32
     learning_rate: Annotated[
-        float, "the highest rate, reached after the warm-up; 1e-3 from scratch, and with a lora_rank"
-    ] = 1e-4
+        float | None,
+        "the highest rate, reached after the warm-up; by default 1e-4; 1e-3 from scratch and with adapters",
+    ] = None
     weight_decay: Annotated[float, "of weights; biases and norms have none"] = 0.01
     dropout: Annotated[float | None, "of the network's layers; by default the checkpoint's, 0.1 from scratch"] = None
     label_smoothing: Annotated[float, "share of the truth that is spread over all tokens"] = 0.1

@@ -17,8 +17,8 @@ from brightspark.core.trained import held_out_limits, training_card
 from brightspark.core.transform import quoted
 from brightspark.core.translation_metrics import translation
 from brightspark.nlp.columns import check_text_column, text_error
-from brightspark.nlp.lora_settings import LORA, NAMES
-from brightspark.nlp.translation_fit_settings import FROM_SCRATCH, SCRATCH, TranslationFitSettings
+from brightspark.nlp.lora_settings import LORA_RATE, NAMES
+from brightspark.nlp.translation_fit_settings import FROM_SCRATCH, RATE, SCRATCH, TranslationFitSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -58,7 +58,7 @@ class Translator(TrainingEstimator[TranslationFitSettings]):
     labelled = False
 
     def __init__(self, checkpoint: str = "", **settings: Any) -> None:
-        own = FROM_SCRATCH if checkpoint == SCRATCH else LORA if settings.get("lora_rank") is not None else {}
+        own = FROM_SCRATCH if checkpoint == SCRATCH else {}
         super().__init__(**{"checkpoint": checkpoint, **own, **settings})
 
     def key(self, df: DataFrame) -> tuple[str, ...]:
@@ -85,6 +85,13 @@ class Translator(TrainingEstimator[TranslationFitSettings]):
         write_start(fit.place / START, settings, partial(_sampled, fit.learned, (settings.text_col, self.truth_col())))
         return {"network": str(fit.place / START), **{name: getattr(settings, name) for name in SAID}}
 
+    def chosen(self, fit: Fit) -> dict[str, Any]:
+        """The learning rate."""
+        settings = self.settings
+        if settings.learning_rate is not None:
+            return {}
+        return {"learning_rate": RATE if settings.lora_rank is None else LORA_RATE}
+
     def rows(self, df: DataFrame, fit: Fit) -> DataFrame:
         """`text`, `target`, `length` (characters of both), and `error`: no row crosses into Python."""
         settings = self.settings
@@ -102,7 +109,7 @@ class Translator(TrainingEstimator[TranslationFitSettings]):
         from brightspark.nlp.start import write_trained
         from brightspark.nlp.translator import TranslatorModel, translator_artifact
 
-        settings = self.settings
+        settings = self.settled(fit)
         start, folder = fit.place / START, fit.place / "model"
         adapted = None if settings.lora_rank is None else adapt(load_translator(start), settings)
         write_trained(start, fit.run / WEIGHTS, folder, adapted)

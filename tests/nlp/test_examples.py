@@ -16,7 +16,7 @@ from tests.nlp.translators import save_translator
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+pytestmark = [pytest.mark.slow, pytest.mark.classic, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+import transformers
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import BudgetError, InputError, SettingError
 from brightspark.nlp import TextClassifier, TextClassifierModel, evaluate
+from brightspark.nlp.estimator import START
 from brightspark.nlp.training import build, depths
 from tests.nlp.checkpoints import plain_logits, save_classifier, save_encoder, softmax, text
 
@@ -55,6 +58,12 @@ def test_transformers_opens_the_artifact_and_answers_the_same(
     loaded = loaded.copy({loaded.getParam("precision"): "float32"})
     rows = loaded.transform(spark.createDataFrame([(one,) for one in said], "text string")).collect()
     np.testing.assert_allclose([row["probability"] for row in rows], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("width", "rate"), [(256, 3e-4), (384, 2e-4), (768, 1e-4), (32, 3e-4)])
+def test_the_narrower_the_network_the_higher_the_rate(width: int, rate: float, tmp_path: Path) -> None:
+    transformers.BertConfig(hidden_size=width).save_pretrained(tmp_path / START)
+    assert TextClassifier("some/checkpoint").settled(cast(Any, SimpleNamespace(place=tmp_path))).rate == rate
 
 
 def test_several_labels_a_text(spark: SparkSession, encoder: Path, small: dict[str, Any]) -> None:

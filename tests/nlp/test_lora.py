@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import peft
@@ -16,8 +17,9 @@ from safetensors.torch import load_file
 
 from brightspark.core.errors import MissingExtraError, SettingError
 from brightspark.nlp import TextClassifier, TextClassifierModel, Translator, evaluate
+from brightspark.nlp.estimator import START
 from brightspark.nlp.lora import adapt, is_frozen, merged
-from brightspark.nlp.lora_settings import LORA, LoraSettings
+from brightspark.nlp.lora_settings import LORA_RATE, LoraSettings
 from brightspark.nlp.network import load_classifier
 from brightspark.nlp.training import adapted_classifier, depths
 from tests.nlp.checkpoints import plain_logits, save_classifier, text
@@ -271,11 +273,14 @@ class TestRefused:
             adapted_classifier(classifier, LoraSettings(lora_rank=2))
 
 
-def test_adapters_have_a_rate_of_their_own_unless_it_is_said() -> None:
+def test_adapters_have_a_rate_of_their_own_unless_it_is_said(classifier: Path, tmp_path: Path) -> None:
+    (tmp_path / START).symlink_to(classifier)
+    fit: Any = SimpleNamespace(place=tmp_path)
     for estimator in (TextClassifier, Translator):
-        assert estimator("some/checkpoint", lora_rank=8).settings.learning_rate == LORA["learning_rate"]
-        assert estimator("some/checkpoint", lora_rank=8, learning_rate=0.5).settings.learning_rate == 0.5
-        assert estimator("some/checkpoint").settings.learning_rate < LORA["learning_rate"]
+        adapted = estimator("some/checkpoint").copy({estimator().getParam("lora_rank"): 8})  # as a grid sets it
+        assert adapted.settled(fit).rate == LORA_RATE
+        assert estimator("some/checkpoint", lora_rank=8, learning_rate=0.5).settled(fit).rate == 0.5
+        assert estimator("some/checkpoint").settled(fit).rate < LORA_RATE
 
 
 def test_the_dropout_is_that_of_the_settings(tmp_path: Path) -> None:
