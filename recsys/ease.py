@@ -74,6 +74,11 @@ def fit(matrix: csr_matrix, settings: EaseSettings) -> Ease:
     cannot be inverted, which a larger `l2` mends.
     """
     check_matrix(matrix)
+    return solve(matrix, settings)
+
+
+def solve(matrix: csr_matrix, settings: EaseSettings) -> Ease:
+    """`fit` for a matrix that may hold values of any sign."""
     users, items = matrix.shape
     needed = memory_bytes(users, items, matrix.nnz, settings)
     check_memory(f"EASE of {items:,} items", needed, settings.max_bytes, INSTEAD)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scipy.sparse import csr_matrix
-
 from brightspark.core.errors import ArtifactError, InputError, did_you_mean
-from brightspark.recsys import ease, factors, neighbours, popularity
+from brightspark.recsys import cease, content, ease, factors, neighbours, popularity
 from brightspark.recsys.part import Part
 
 SUFFIX = ".safetensors"
@@ -23,9 +21,11 @@ class Kind:
     part: type[Part]
     settings: type[Any]
     """A frozen dataclass, each field of which has a default."""
-    fit: Callable[[csr_matrix, Any], Part]
+    fit: Callable[..., Part]
+    """Takes the matrix of users × items and the settings, and where it `reads_features` those of the items as well."""
     memory_bytes: Callable[[int, int, int, Any], int]
     """What `fit` needs beside the matrix, of users, items, interactions and the settings; it refuses by itself."""
+    reads_features: bool = False
 
 
 KINDS = {
@@ -36,6 +36,8 @@ KINDS = {
         Kind(factors.Bpr, factors.BprSettings, factors.fit_bpr, factors.memory_bytes),
         Kind(neighbours.Neighbours, neighbours.NeighbourSettings, neighbours.fit, neighbours.memory_bytes),
         Kind(ease.Ease, ease.EaseSettings, ease.fit, ease.memory_bytes),
+        Kind(cease.Cease, cease.CeaseSettings, cease.fit, cease.memory_bytes, reads_features=True),
+        Kind(content.Content, content.ContentSettings, content.fit, content.memory_bytes, reads_features=True),
     )
 }
 

@@ -1,0 +1,111 @@
+"""Several parts as one recommender: their candidates, ranked by what all of them say. Knows neither Spark nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from brightspark.core.errors import ArtifactError
+from brightspark.recsys import parts as known
+from brightspark.recsys.evidence import KINDS, Rows, ask, candidates, compared, evidence, hide
+from brightspark.recsys.part import Codes, Floats, Part
+from brightspark.recsys.popularity import Popularity
+
+WEIGHTS = "reranker.safetensors"
+CANDIDATES = 150  # of each part
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """A `brightspark.recsys.part.Part` made of others.
+
+    A user of whom nothing is known gets what is popular: there the other parts have nothing to say.
+    """
+
+    name: ClassVar[str] = "hybrid"
+
+    parts: Sequence[Part]
+    """Popularity is one of them."""
+    weights: Floats
+    """Of each part's kinds of evidence, as `evidence` orders them."""
+    each: int = CANDIDATES
+    """Candidates of each part."""
+
+    @property
+    def items(self) -> int:
+        """Of the catalogue."""
+        return self.parts[0].items
+
+    @cached_property
+    def popularity(self) -> Popularity:
+        """The part that knows the users of each item."""
+        return next(part for part in self.parts if isinstance(part, Popularity))
+
+    def scores(self, histories: csr_matrix, users: Codes, hidden: NDArray[np.bool_] | None = None) -> Floats:
+        """The evidence times the weights; -inf for what is no candidate, and so for what a user has seen.
+
+        `hidden` are items that nobody is to be recommended.
+        """
+        opinions = ask(self.parts, histories, users)
+        hide(opinions, histories, hidden)
+        among = candidates(opinions, self.each)
+        found = np.full(opinions[0].shape, -np.inf, dtype=np.float32)
+        found[among.rows, among.items] = evidence(opinions, among) @ self.weights
+        nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
+        found[nothing] = self.popularity.users
+        if hidden is not None:
+            found[:, hidden] = -np.inf
+        return found
+
+    def pairs(self, histories: csr_matrix, users: Codes, rows: Rows, items: Rows) -> Floats:
+        """The scores of single pairs: of items that are candidates the same, of others as they would stand among them.
+
+        `rows` are the pairs' users, rows of the histories, ascending. What a user has seen is scored like any other.
+        """
+        opinions = ask(self.parts, histories, users)
+        said = [scores[rows, items] for scores in opinions]
+        hide(opinions, histories)
+        found: Floats = compared(opinions, candidates(opinions, self.each), rows, said) @ self.weights
+        nothing = np.diff(histories.indptr)[rows] == 0
+        found[nothing] = self.popularity.users[items[nothing]]
+        return found
+
+    def explained(self) -> Mapping[str, Mapping[str, float]]:
+        """Each part's weights."""
+        table = self.weights.reshape(len(self.parts), len(KINDS))
+        return {
+            part.name: dict(zip(KINDS, map(float, row), strict=True))
+            for part, row in zip(self.parts, table, strict=True)
+        }
+
+    def save(self, folder: Path) -> None:
+        """Writes each part to a file of its name, and the weights to one more."""
+        from safetensors.numpy import save_file
+
+        for part in self.parts:
+            known.save(part, folder)
+        save_file({part.name: self._of(place) for place, part in enumerate(self.parts)}, folder / WEIGHTS)
+
+    @classmethod
+    def load(cls, folder: Path, each: int = CANDIDATES) -> Self:
+        """The hybrid in a folder; raises ArtifactError where files are missing or of another kind."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            weights = load_file(folder / WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise ArtifactError(f"{folder / WEIGHTS} cannot be read: {error}") from error
+        names = [name for name in known.KINDS if name in weights]  # always in the same order
+        parts = [known.load(folder / f"{name}{known.SUFFIX}") for name in names]
+        return cls(parts, np.concatenate([weights[name] for name in names]), each)
+
+    def _of(self, place: int) -> Floats:
+        return self.weights[len(KINDS) * place : len(KINDS) * (place + 1)]

@@ -1,0 +1,237 @@
+"""A recommender as the engine wants it: pairs, lists for users, and items like others. Knows no Spark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from brightspark.core.errors import InputError
+from brightspark.core.predictor import Predictor, Record, Work
+from brightspark.recsys.catalogue import Catalogue
+from brightspark.recsys.content import Content
+from brightspark.recsys.hybrid import Hybrid
+from brightspark.recsys.likeness import diverse, support, vectors
+from brightspark.recsys.part import UNKNOWN, Codes, Floats
+from brightspark.recsys.settings import ListSettings, RecommenderSettings
+from brightspark.recsys.top import best
+
+FEATURES = "features.json"  # the names of what is known of items
+BLOCK_BYTES = 16 << 20  # of one part's scores of users × items
+LIKED = 2  # items that a reason names
+POOL = 5  # times k: the best items, among which a diverse list is chosen
+POPULAR = "popular"
+NONE = np.empty(0, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """What an artifact holds."""
+
+    hybrid: Hybrid
+    catalogue: Catalogue
+    features: tuple[str, ...]
+
+    @classmethod
+    def load(cls, folder: Path, candidates: int) -> Self:
+        """Raises ArtifactError where files are missing or of another kind."""
+        named = folder / FEATURES
+        features = tuple(json.loads(named.read_text())) if named.exists() else ()
+        return cls(Hybrid.load(folder, candidates), Catalogue.load(folder), features)
+
+    @cached_property
+    def vectors(self) -> Floats:
+        """Of items: `brightspark.recsys.likeness.vectors`."""
+        return vectors(self.hybrid.parts)
+
+    @cached_property
+    def content(self) -> Content | None:
+        """The part that knows the items' features."""
+        return next((part for part in self.hybrid.parts if isinstance(part, Content)), None)
+
+    def blocks(self, number: int) -> Iterable[slice]:
+        """So many users in blocks whose scores fit into memory."""
+        width = max(1, BLOCK_BYTES // (4 * self.hybrid.items))
+        return (slice(start, start + width) for start in range(0, number, width))
+
+    def reason(self, history: Codes, item: int) -> tuple[str, Codes]:
+        """Why an item suits who has this history, and which of its items say so."""
+        if len(history):
+            rated = self.hybrid.popularity.users[item] > 0
+            speaking = support(self.hybrid.parts, self.vectors, history, item)
+            order = np.argsort(-speaking, kind="stable")[:LIKED]
+            liked = history[order[speaking[order] > 0]]
+            if rated and len(liked):
+                return f"like {', '.join(map(self.catalogue.name, liked))}", liked
+            feature = self._feature(history, item)
+            if feature is not None:
+                return feature, liked
+        return POPULAR, NONE
+
+    def _feature(self, history: Codes, item: int) -> str | None:
+        if self.content is None:
+            return None
+        shared = self.content.features[history].mean(axis=0) * self.content.features[item]
+        place = int(shared.argmax())
+        return self.features[place] if shared[place] > 0 else None
+
+
+def load_pairs(folder: Path, device: str, settings: RecommenderSettings) -> Predictor:
+    """Scores pairs of user and item."""
+    known = Recommender.load(folder, settings.candidates)
+
+    def split(record: Record, work: Work) -> Iterable[Any]:
+        yield record[settings.user_col], _item(known, record[settings.item_col]), _told(known, record, settings)
+
+    def predict(pairs: Sequence[Any]) -> list[dict[str, float]]:
+        # A user of several pairs is scored once, by the same history.
+        keys = [(user, None if told is None else told.tobytes()) for user, _, told in pairs]
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        first = {key: number for number, key in reversed(list(enumerate(keys)))}
+        whom = [pairs[first[key]] for key in places]
+        histories, users = known.catalogue.histories_of(
+            known.catalogue.user_codes([user for user, _, _ in whom]), [told for _, _, told in whom]
+        )
+        rows = np.array([places[key] for key in keys])
+        items = np.array([item for _, item, _ in pairs])
+        scores = np.empty(len(pairs), dtype=np.float32)
+        for block in known.blocks(len(whom)):
+            of = np.flatnonzero((rows >= block.start) & (rows < block.stop))
+            of = of[np.argsort(rows[of], kind="stable")]
+            scores[of] = known.hybrid.pairs(histories[block], users[block], rows[of] - block.start, items[of])
+        return [{"prediction": float(score)} for score in scores]
+
+    columns = (settings.user_col, settings.item_col, *_history(settings))
+    answer = pa.struct([("prediction", pa.float64())])
+    return _predictor(columns, answer, split, predict, settings)
+
+
+def load_lists(folder: Path, device: str, settings: ListSettings) -> Predictor:
+    """Recommends to users."""
+    known = Recommender.load(folder, max(settings.candidates, settings.k))
+    hidden = _hidden(known, settings)
+
+    def split(record: Record, work: Work) -> Iterable[Any]:
+        yield record[settings.user_col], _told(known, record, settings)
+
+    def predict(asked: Sequence[Any]) -> list[dict[str, Any]]:
+        codes = known.catalogue.user_codes([user for user, _ in asked])
+        histories, users = known.catalogue.histories_of(codes, [told for _, told in asked])
+        found = []
+        for block in known.blocks(len(asked)):
+            scores = known.hybrid.scores(histories[block], users[block], hidden)
+            for row, (items, said) in enumerate(_chosen(known, scores, settings)):
+                start, end = histories.indptr[block.start + row : block.start + row + 2]
+                found.append({"items": _listed(known, items, said, histories.indices[start:end])})
+        return found
+
+    columns = (settings.user_col, *_history(settings))
+    return _predictor(columns, list_type(known.catalogue.items.type), split, predict, settings)
+
+
+def load_similar(folder: Path, device: str, settings: ListSettings) -> Predictor:
+    """Finds items that are like others."""
+    known = Recommender.load(folder, settings.candidates)
+    hidden = _hidden(known, settings)
+
+    def split(record: Record, work: Work) -> Iterable[Any]:
+        yield _item(known, record[settings.item_col])
+
+    def predict(items: Sequence[int]) -> list[dict[str, Any]]:
+        found = []
+        for block in known.blocks(len(items)):
+            scores = known.vectors[list(items[block])] @ known.vectors.T
+            scores[np.arange(len(scores)), items[block]] = -np.inf
+            scores[:, hidden] = -np.inf
+            for near, said in zip(*best(scores, settings.k), strict=True):
+                found.append({"items": _listed(known, near, said, None)})
+        return found
+
+    return _predictor((settings.item_col,), list_type(known.catalogue.items.type), split, predict, settings)
+
+
+def list_type(item: pa.DataType) -> pa.StructType:
+    """The answer for a list of items with ids of a type."""
+    of = [("item", item), ("score", pa.float64()), ("rank", pa.int32()), ("reason", pa.string())]
+    return pa.struct([("items", pa.list_(pa.struct([*of, ("liked", pa.list_(item))])))])
+
+
+def _predictor(
+    columns: tuple[str, ...],
+    answer: pa.StructType,
+    split: Callable[[Record, Work], Iterable[Any]],
+    predict: Callable[[Sequence[Any]], Sequence[Any]],
+    settings: RecommenderSettings,
+) -> Predictor:
+    return Predictor(
+        columns=columns,
+        answer_type=answer,
+        split=split,
+        prepare=list,
+        predict=predict,
+        batch_cost=settings.batch_size,
+        window_batches=1,
+    )
+
+
+def _item(known: Recommender, item: Any) -> int:
+    code = int(known.catalogue.item_codes([item])[0])
+    if code == UNKNOWN:
+        raise InputError("there is no item" if item is None else f"item {item!r} is not in the catalogue")
+    return code
+
+
+def _history(settings: RecommenderSettings) -> tuple[str, ...]:
+    return () if settings.history_col is None else (settings.history_col,)
+
+
+def _told(known: Recommender, record: Record, settings: RecommenderSettings) -> Codes | None:
+    """The items that a record tells of its user, of those that are known; None where it tells nothing."""
+    items = None if settings.history_col is None else record[settings.history_col]
+    if not items:
+        return None
+    codes = known.catalogue.item_codes(items)
+    return np.unique(codes[codes != UNKNOWN])
+
+
+def _hidden(known: Recommender, settings: ListSettings) -> Any:
+    """Whether each item may not be recommended; ids that the catalogue lacks change nothing."""
+    hidden = np.full(known.hybrid.items, settings.allow is not None)
+    for listed, value in ((list(settings.allow or ()), False), (list(settings.deny), True)):
+        codes = known.catalogue.item_codes(listed)
+        hidden[codes[codes != UNKNOWN]] = value
+    return hidden
+
+
+def _chosen(known: Recommender, scores: Floats, settings: ListSettings) -> list[tuple[Codes, Floats]]:
+    """The items of each user's list, and their scores."""
+    if not settings.diversity:
+        return list(zip(*best(scores, settings.k), strict=True))
+    items, said = best(scores, POOL * settings.k)
+    chosen: list[tuple[Codes, Floats]] = []
+    for row, values in zip(items, said, strict=True):
+        row, values = row[row >= 0], values[row >= 0]
+        if len(row):
+            places = diverse(row, values, known.vectors, settings.k, settings.diversity)
+            row, values = row[places], values[places]
+        chosen.append((row, values))
+    return chosen
+
+
+def _listed(known: Recommender, items: Codes, scores: Floats, history: Codes | None) -> list[dict[str, Any]]:
+    found = []
+    for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
+        if item < 0:
+            break
+        reason, liked = (None, NONE) if history is None else known.reason(history, int(item))
+        found.append({
+            "item": known.catalogue.items[int(item)].as_py(), "score": float(score), "rank": rank, "reason": reason,
+            "liked": [known.catalogue.items[int(one)].as_py() for one in liked],
+        })  # fmt: skip
+    return found
