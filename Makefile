@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_VENV ?= .venv-bench
 BENCH := $(BENCH_VENV)/.ready
+# Tests mostly wait for Spark: two at a time take two cores' time. A file's tests share what it has made.
+BESIDE := -n 2 --dist loadfile
 
 .PHONY: help demo demo-full test test-fast test-kill check format bench clean
 
@@ -22,8 +24,10 @@ demo-full: $(READY) ## The same, trained for longer and with several seeds (take
 	$(BIN)/brightspark demo --full --out report
 
 test: $(READY) ## Run the tests, on classic Spark and on Spark Connect (make test-kill has more)
-	$(BIN)/pytest -m "not kill"
-	$(BIN)/pytest -m "not kill" --spark connect
+	$(BIN)/pytest -m "not kill and not alone" $(BESIDE)
+	$(BIN)/pytest -m "not kill and alone"
+	$(BIN)/pytest -m "not kill and not alone" --spark connect $(BESIDE)
+	$(BIN)/pytest -m "not kill and alone" --spark connect
 
 test-fast: $(READY) ## Run the tests that take seconds each
 	$(BIN)/pytest -m "not slow and not kill"

@@ -51,13 +51,18 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     conf = {**local_conf(CORES), "spark.driver.memory": "2g", "spark.ui.enabled": "false"}
     conf["spark.sql.warehouse.dir"] = str(tmp_path_factory.mktemp("warehouse"))
     if request.config.getoption("--spark") == "classic":
+        from pyspark.sql import SparkSession
+
+        left = SparkSession.getActiveSession()  # by a test that ran before any that wants this one
+        if left is not None:
+            left.stop()
         made = session("tests", **conf)
         yield made
         made.stop()
     else:
-        with connect_server(conf, tmp_path_factory.mktemp("connect")) as remote:
-            from pyspark.sql import SparkSession
+        from pyspark.sql import SparkSession
 
+        with connect_server(conf, tmp_path_factory.mktemp("connect")) as remote:
             made = SparkSession.builder.remote(remote).getOrCreate()
             yield made
             made.stop()

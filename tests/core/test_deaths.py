@@ -32,7 +32,7 @@ SCRIPT = Path(__file__).with_name("training_script.py")
 SECONDS = 300
 _log = logging.getLogger(__name__)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(900)]
 matrix = pytest.mark.parametrize("turn", [0, *(pytest.param(turn, marks=pytest.mark.kill) for turn in (1, 2))])
 
 

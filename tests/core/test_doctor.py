@@ -25,6 +25,8 @@ from tests.core.examined import clean, failures, of, parsed
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.alone
+
 CORES = 2  # of the tests' session
 
 

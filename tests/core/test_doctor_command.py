@@ -14,6 +14,8 @@ import pytest
 from brightspark.core.findings import Finding, Level
 from tests.core.examined import ROOT, clean, install_metadata, java, of, parsed
 
+pytestmark = pytest.mark.alone
+
 
 def doctor(environment: dict[str, str], *options: str) -> tuple[int, list[Finding]]:
     """Exit code and findings of the command in a process of its own."""

@@ -18,6 +18,8 @@ from tests.core.toy_training import write_rows
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.alone
+
 ROWS = 240
 
 

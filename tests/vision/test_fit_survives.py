@@ -177,6 +177,7 @@ def test_bytes_in_a_table_train_too(spark: SparkSession, pictures: Path, tmp_pat
     assert model.transform(labelled.limit(2)).filter("error is null").count() == 2
 
 
+@pytest.mark.alone
 def test_a_command_that_was_killed_goes_on_to_the_same_artifact(pictures: Path, tmp_path: Path) -> None:
     def command(out: Path) -> list[str]:
         small = {
@@ -230,6 +231,7 @@ def _killed_after(folder: Path, steps: int, process: subprocess.Popen[bytes]) ->
     raise AssertionError("the training took too long")
 
 
+@pytest.mark.alone
 def test_two_ranks_through_spark_make_a_model(spark: SparkSession, pictures: Path, tmp_path: Path) -> None:
     if "connect" in type(spark).__module__:
         pytest.skip("TorchDistributor's slots of the Connect server are tried in test_launch")

@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -199,8 +200,9 @@ def test_a_file_without_permission(network: Path, tmp_path: Path) -> None:
     (tmp_path / "model" / "model.safetensors").chmod(0o644)  # safetensors writes for its owner only
     (tmp_path / "cache").mkdir()
     os.chown(tmp_path / "cache", NOBODY, NOBODY)
-    for parent in (tmp_path, *tmp_path.parents[:2]):  # pytest keeps its folders to itself
-        parent.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents):  # pytest keeps its folders to itself
+        if parent.is_relative_to(tempfile.gettempdir()) and parent != Path(tempfile.gettempdir()):
+            parent.chmod(0o755)
     program = """
 import json, sys
 from brightspark.vision import ImageClassifierModel
