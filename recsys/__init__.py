@@ -16,7 +16,9 @@ from brightspark.core.lazy import lazily
 
 if TYPE_CHECKING:
     from brightspark.recsys.feedback import InteractionCounts, count_interactions, interactions
+    from brightspark.recsys.model import HybridRecommenderModel
     from brightspark.recsys.read import read_items, read_ratings
+    from brightspark.recsys.recommender import HybridRecommender
     from brightspark.recsys.splits import (
         ColdUsers,
         Split,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ColdUsers": "brightspark.recsys.splits",
+    "HybridRecommender": "brightspark.recsys.recommender",
+    "HybridRecommenderModel": "brightspark.recsys.model",
     "InteractionCounts": "brightspark.recsys.feedback",
     "Split": "brightspark.recsys.splits",
     "StagedInteractions": "brightspark.recsys.staged",
@@ -50,6 +54,8 @@ _HOMES = {
 
 __all__ = [
     "ColdUsers",
+    "HybridRecommender",
+    "HybridRecommenderModel",
     "InteractionCounts",
     "Split",
     "StagedInteractions",

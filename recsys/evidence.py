@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from brightspark.recsys.part import Codes, Floats, Part, check_scores
+from brightspark.recsys.top import best
 
 FURTHEST = 6.0  # standard deviations from the mean: what is further away says no more
 KINDS = ("score", "place")
@@ -58,13 +59,12 @@ def hide(opinions: Sequence[Floats], histories: csr_matrix, hidden: NDArray[np.b
 
 
 def candidates(opinions: Sequence[Floats], each: int) -> Candidates:
-    """The `each` best items of every part, for every user, of those that are not hidden."""
+    """The `each` best items of every part, for every user, of those that are not hidden; of equal ones the first."""
     users, items = opinions[0].shape
-    chosen = np.zeros((users, items), dtype=bool)
+    chosen = np.zeros((users, items + 1), dtype=bool)  # the last place is that of NOTHING
     for scores in opinions:
-        best = np.argpartition(scores, max(0, items - each), axis=1)[:, max(0, items - each) :]
-        np.put_along_axis(chosen, best, True, axis=1)
-    rows, found = np.nonzero(chosen & (opinions[0] > -np.inf))
+        np.put_along_axis(chosen, best(scores, each)[0], True, axis=1)
+    rows, found = np.nonzero(chosen[:, :items])
     return Candidates(users, rows, found)
 
 

@@ -47,10 +47,13 @@ class HybridFitSettings:
         "the fit ends",
     ] = None
     prediction_col: Annotated[str, "the model's column for how much the item suits the user"] = "prediction"
+    rank_col: Annotated[
+        str | None, "the model's column for the item's place on the user's list, which a RankingEvaluator reads"
+    ] = None
     error_col: Annotated[str, "the model's column for the reason why a row has no answer"] = "error"
 
     def __post_init__(self) -> None:
-        check_different([self.prediction_col, self.error_col])
+        check_different([name for name in (self.prediction_col, self.rank_col, self.error_col) if name is not None])
         if not 1 <= self.crossfits <= FOLDS:
             raise SettingError(f"crossfits={self.crossfits} must be from 1 to {FOLDS}")
         for name in ("candidates", "taught_users", "max_bytes"):

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from brightspark.core.errors import ArtifactError
 from brightspark.recsys import parts as known
-from brightspark.recsys.evidence import KINDS, Rows, ask, candidates, compared, evidence, hide
+from brightspark.recsys.evidence import KINDS, Candidates, Rows, ask, candidates, compared, evidence, hide
 from brightspark.recsys.part import Codes, Floats, Part
 from brightspark.recsys.popularity import Popularity
 
@@ -55,26 +55,38 @@ class Hybrid:
         """
         opinions = ask(self.parts, histories, users)
         hide(opinions, histories, hidden)
-        among = candidates(opinions, self.each)
-        found = np.full(opinions[0].shape, -np.inf, dtype=np.float32)
-        found[among.rows, among.items] = evidence(opinions, among) @ self.weights
-        nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
-        found[nothing] = self.popularity.users
-        if hidden is not None:
-            found[:, hidden] = -np.inf
-        return found
+        return self._ranked(opinions, candidates(opinions, self.each), histories)
 
-    def pairs(self, histories: csr_matrix, users: Codes, rows: Rows, items: Rows) -> Floats:
-        """The scores of single pairs: of items that are candidates the same, of others as they would stand among them.
+    def pairs(
+        self, histories: csr_matrix, users: Codes, rows: Rows, items: Rows, *, placed: bool = False
+    ) -> tuple[Floats, Codes]:
+        """The scores of single pairs, and where `placed` the items' places on the users' lists, from 1.
 
-        `rows` are the pairs' users, rows of the histories, ascending. What a user has seen is scored like any other.
+        `rows` are the pairs' users, rows of the histories, ascending. Items that are candidates have the scores that
+        they have on the list, others those that they would have there, and no place: 0. What a user has seen is scored
+        like any other.
         """
         opinions = ask(self.parts, histories, users)
         said = [scores[rows, items] for scores in opinions]
         hide(opinions, histories)
-        found: Floats = compared(opinions, candidates(opinions, self.each), rows, said) @ self.weights
+        among = candidates(opinions, self.each)
+        found: Floats = compared(opinions, among, rows, said) @ self.weights
         nothing = np.diff(histories.indptr)[rows] == 0
         found[nothing] = self.popularity.users[items[nothing]]
+        places = np.zeros(len(rows), dtype=np.int32)
+        if placed:
+            listed = self._ranked(opinions, among, histories)
+            own = listed[rows, items]
+            greater = (listed[rows] > own[:, None]).sum(axis=1)
+            places = np.where(own > -np.inf, greater + 1, 0).astype(np.int32)
+        return found, places
+
+    def _ranked(self, opinions: Sequence[Floats], among: Candidates, histories: csr_matrix) -> Floats:
+        """Users × items: the candidates' scores, and -inf elsewhere."""
+        found = np.full(opinions[0].shape, -np.inf, dtype=np.float32)
+        found[among.rows, among.items] = evidence(opinions, among) @ self.weights
+        nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
+        found[nothing] = np.where(opinions[0][nothing] > -np.inf, self.popularity.users, -np.inf)
         return found
 
     def explained(self) -> Mapping[str, Mapping[str, float]]:

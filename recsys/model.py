@@ -14,7 +14,7 @@ from brightspark.core.model import ScoringModel
 from brightspark.core.transform import answers, quoted
 from brightspark.core.worker import Scoring
 from brightspark.recsys.columns import id_column
-from brightspark.recsys.predictor import list_type
+from brightspark.recsys.predictor import PAIR, list_type
 from brightspark.recsys.settings import ListSettings, RecommenderSettings
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class HybridRecommenderModel(ScoringModel[RecommenderSettings]):
     `transform` reads `user` and `item`, keeps every row and column and adds
 
     - `prediction`: double; the more, the better the item suits the user. It compares items of one user, not users,
-    - `error`: string, why a pair has no answer (no item, or one that is not in the catalogue), else null.
+    - `error`: string, why a pair has no answer (no item, or one that is not in the catalogue), else null,
+    - where `rank_col` names it, the item's place on the user's list: int, null where it is not on it.
 
     A user who was not learned from is known by his `history_col` (an array of items), and without one by what is
     popular. `recommend` and `similar` give lists. Settings are those of
@@ -50,12 +51,14 @@ class HybridRecommenderModel(ScoringModel[RecommenderSettings]):
         return (settings.user_col, settings.item_col, *self._history(df))
 
     def answer_type(self) -> pa.StructType:
-        """How much the item suits the user."""
-        return pa.struct([("prediction", pa.float64())])
+        """How much the item suits the user, and its place on his list."""
+        return PAIR
 
     def outputs(self) -> Mapping[str, str]:
         """The answer's columns."""
-        return {self.settings.prediction_col: "answer.prediction", self.settings.error_col: "error"}
+        settings = self.settings
+        ranked = {} if settings.rank_col is None else {settings.rank_col: "answer.rank"}
+        return {settings.prediction_col: "answer.prediction", **ranked, settings.error_col: "error"}
 
     def recommend(
         self,

@@ -27,6 +27,8 @@ BLOCK_BYTES = 16 << 20  # of one part's scores of users × items
 LIKED = 2  # items that a reason names
 POOL = 5  # times k: the best items, among which a diverse list is chosen
 POPULAR = "popular"
+PAIR = pa.struct([("prediction", pa.float64()), ("rank", pa.int32())])
+"""The answer for a pair."""
 NONE = np.empty(0, dtype=np.int32)
 
 
@@ -89,7 +91,7 @@ def load_pairs(folder: Path, device: str, settings: RecommenderSettings) -> Pred
     def split(record: Record, work: Work) -> Iterable[Any]:
         yield record[settings.user_col], _item(known, record[settings.item_col]), _told(known, record, settings)
 
-    def predict(pairs: Sequence[Any]) -> list[dict[str, float]]:
+    def predict(pairs: Sequence[Any]) -> list[dict[str, Any]]:
         # A user of several pairs is scored once, by the same history.
         keys = [(user, None if told is None else told.tobytes()) for user, _, told in pairs]
         places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
@@ -100,16 +102,20 @@ def load_pairs(folder: Path, device: str, settings: RecommenderSettings) -> Pred
         )
         rows = np.array([places[key] for key in keys])
         items = np.array([item for _, item, _ in pairs])
-        scores = np.empty(len(pairs), dtype=np.float32)
+        scores, ranks = np.empty(len(pairs), dtype=np.float32), np.zeros(len(pairs), dtype=np.int32)
         for block in known.blocks(len(whom)):
             of = np.flatnonzero((rows >= block.start) & (rows < block.stop))
             of = of[np.argsort(rows[of], kind="stable")]
-            scores[of] = known.hybrid.pairs(histories[block], users[block], rows[of] - block.start, items[of])
-        return [{"prediction": float(score)} for score in scores]
+            scores[of], ranks[of] = known.hybrid.pairs(
+                histories[block], users[block], rows[of] - block.start, items[of], placed=settings.rank_col is not None
+            )
+        return [
+            {"prediction": float(score), "rank": int(rank) if rank else None}
+            for score, rank in zip(scores, ranks, strict=True)
+        ]
 
     columns = (settings.user_col, settings.item_col, *_history(settings))
-    answer = pa.struct([("prediction", pa.float64())])
-    return _predictor(columns, answer, split, predict, settings)
+    return _predictor(columns, PAIR, split, predict, settings)
 
 
 def load_lists(folder: Path, device: str, settings: ListSettings) -> Predictor:

@@ -37,7 +37,14 @@ from brightspark.recsys.staging import stage_interactions
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-SAID = ("user_col", "item_col", "prediction_col", "error_col", "candidates")  # settings that the model keeps
+SAID = (
+    "user_col",
+    "item_col",
+    "prediction_col",
+    "rank_col",
+    "error_col",
+    "candidates",
+)  # settings that the model keeps
 
 _log = logging.getLogger(__name__)
 
@@ -89,10 +96,7 @@ class HybridRecommender(
 
     def _model(self, staged: StagedInteractions, learned: Learned, found: dict[str, Any]) -> HybridRecommenderModel:
         settings = self.settings
-        said = {
-            name: getattr(settings, name)
-            for name in ("user_col", "item_col", "prediction_col", "error_col", "candidates")
-        }
+        said = {name: getattr(settings, name) for name in SAID}
         with tempfile.TemporaryDirectory(prefix="brightspark-") as folder:
             path = Path(folder) / "model"
             training = {

@@ -25,13 +25,18 @@ class RecommenderSettings(ScoringSettings):
         "empty arrays leave it at that",
     ] = None
     prediction_col: Annotated[str, "column for how much the item suits the user"] = "prediction"
+    rank_col: Annotated[
+        str | None,
+        "column for the item's place on the user's list, over the full catalogue without what he has turned to; null "
+        "where it is not on it",
+    ] = None
     error_col: Annotated[str, "column for the reason why a row has no answer"] = "error"
     candidates: Annotated[int, "best items of each part that are ranked"] = CANDIDATES
     batch_size: Annotated[int, "rows that are answered at a time"] = 256
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_different([self.prediction_col, self.error_col])
+        check_different([name for name in (self.prediction_col, self.rank_col, self.error_col) if name is not None])
         if self.candidates < 1:
             raise SettingError(f"candidates={self.candidates} must be at least 1")
 
