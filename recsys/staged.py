@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from brightspark.core.manifest import read_manifest
 from brightspark.core.shards import Shards
 
-USERS, ITEMS, INTERACTIONS = "users", "items", "interactions"
+USERS, ITEMS, INTERACTIONS, FEATURES = "users", "items", "interactions", "features"
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class StagedInteractions:
     """`item`, `code`"""
     interactions: Shards
     """`user` and `item` in these codes, `rating` (float)"""
+    features: Shards | None = None
+    """`item` in these codes, `features` (array<float>, equally many for all items); None where none were staged."""
 
     @classmethod
     def open(cls, path: str) -> StagedInteractions:
@@ -26,7 +29,9 @@ class StagedInteractions:
         path = path.rstrip("/")
         # The interactions are written last: where they are, all is.
         interactions = Shards.open(f"{path}/{INTERACTIONS}")
-        return cls(Shards.open(f"{path}/{USERS}"), Shards.open(f"{path}/{ITEMS}"), interactions)
+        known = read_manifest(f"{path}/{FEATURES}")
+        features = None if known is None else Shards(known)
+        return cls(Shards.open(f"{path}/{USERS}"), Shards.open(f"{path}/{ITEMS}"), interactions, features)
 
     @property
     def shape(self) -> tuple[int, int]:
