@@ -7,18 +7,22 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
+from brightspark.core import cache
 from brightspark.core.errors import InputError, did_you_mean
 from brightspark.core.model import ScoringModel
+from brightspark.core.session import partitions
 from brightspark.core.transform import answers, quoted
 from brightspark.core.worker import Scoring
+from brightspark.recsys.catalogue import USERS
 from brightspark.recsys.columns import id_column
 from brightspark.recsys.predictor import PAIR, list_type
 from brightspark.recsys.settings import ListSettings, RecommenderSettings
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 KIND = "recommender"
 ID_TYPES = {"string": pa.string(), "bigint": pa.int64()}
@@ -97,6 +101,12 @@ class HybridRecommenderModel(ScoringModel[RecommenderSettings]):
         scoring = self._lists("load_similar", (settings.item_col,), k=k)
         table = _inlined(named, scoring, settings.item_col, "of", ("item", "score", "rank"))
         return table.select(F.col("of").alias("item"), F.col("item").alias("similar"), "score", "rank")
+
+    def known_users(self, spark: SparkSession) -> DataFrame:
+        """Who was learned from: a table with the column `user_col`, for `recommend`. Read from the artifact."""
+        file = cache.keep(self.artifact.address, self.artifact.digest, self.artifact.files) / USERS
+        ids = pq.read_table(file).rename_columns([self.settings.user_col])
+        return spark.createDataFrame(ids).repartition(partitions(spark))
 
     def _lists(self, loader: str, columns: tuple[str, ...], **told: Any) -> Scoring:
         told = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}

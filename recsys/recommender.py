@@ -26,11 +26,15 @@ from brightspark.core.persisted import persisted
 from brightspark.core.transform import quoted
 from brightspark.recsys.catalogue import Catalogue
 from brightspark.recsys.columns import id_column, rating_column, time_column
+from brightspark.recsys.encoding import Encoding
+from brightspark.recsys.feature_matrix import read_features
+from brightspark.recsys.features import encode, learn_encoding
 from brightspark.recsys.feedback import count_interactions, interactions
 from brightspark.recsys.fit_settings import FOLDS, HybridFitSettings
 from brightspark.recsys.hybrid_training import Learned, learn_hybrid
 from brightspark.recsys.matrix import read_folds
 from brightspark.recsys.model import KIND, HybridRecommenderModel
+from brightspark.recsys.predictor import FEATURES
 from brightspark.recsys.staged import StagedInteractions
 from brightspark.recsys.staging import stage_interactions
 
@@ -79,33 +83,41 @@ class HybridRecommender(
 
     def _fit(self, dataset: DataFrame) -> HybridRecommenderModel:
         settings = self.settings
-        ratings = _named(dataset, settings)
         rules = {"duplicates": settings.duplicates, "feedback": settings.feedback}
-        with persisted(ratings) as held:
-            counts = count_interactions(held, **rules)
+        encoding = None if self.items is None else learn_encoding(self.items)
+        with persisted(_named(dataset, settings)) as ratings:
+            counts = count_interactions(ratings, **rules)
             _log.info("%s", counts)
-            with persisted(folded(interactions(held, **rules), settings.seed)) as rows:
-                types = {name: rows.schema[name].dataType.simpleString() for name in ("user", "item")}
+            with persisted(folded(interactions(ratings, **rules), settings.seed)) as rows:
+                types = {f"{name}_type": rows.schema[name].dataType.simpleString() for name in ("user", "item")}
                 with fit_folder(rows.sparkSession, settings.run_folder, _name(rows, settings)) as place:
-                    self.watch("staging interactions")
-                    staged = stage_interactions(rows, f"{place}/interactions", items=self.items, overwrite=True)
-                    learned = learn_hybrid(staged, settings, None, self.watch)
-                    return self._model(
-                        staged, learned, {**counts.to_dict(), **{f"{of}_type": types[of] for of in types}}
-                    )
+                    self.watch("staging interactions and what is known of the items")
+                    staged = self._staged(rows, f"{place}/interactions", encoding)
+                    learned = learn_hybrid(staged, settings, read_features(staged), self.watch)
+                    return self._model(staged, learned, encoding, counts.to_dict() | types)
 
-    def _model(self, staged: StagedInteractions, learned: Learned, found: dict[str, Any]) -> HybridRecommenderModel:
+    def _staged(self, rows: DataFrame, path: str, encoding: Encoding | None) -> StagedInteractions:
+        features = None
+        if self.items is not None and encoding is not None and encoding.names:
+            features = encode(self.items, encoding)
+        return stage_interactions(rows, path, items=self.items, features=features, overwrite=True)
+
+    def _model(
+        self, staged: StagedInteractions, learned: Learned, encoding: Encoding | None, found: dict[str, Any]
+    ) -> HybridRecommenderModel:
         settings = self.settings
         said = {name: getattr(settings, name) for name in SAID}
+        training = {
+            **asdict(settings), **found, "weights": learned.hybrid.explained(), "seconds": learned.seconds,
+            "left_out": learned.left_out, "features_left_out": dict(encoding.left_out) if encoding else {},
+        }  # fmt: skip
         with tempfile.TemporaryDirectory(prefix="brightspark-") as folder:
             path = Path(folder) / "model"
-            training = {
-                **asdict(settings), **found, "weights": learned.hybrid.explained(), "seconds": learned.seconds,
-                "left_out": learned.left_out,
-            }  # fmt: skip
             with writing(path, kind=KIND, settings=said, training=training, packages=("implicit", "numpy")) as made:
                 learned.hybrid.save(made)
                 self._catalogue(staged).save(made)
+                if encoding is not None:
+                    (made / FEATURES).write_text(json.dumps(encoding.names), encoding="utf-8")
             artifact = open_artifact(path, kind=KIND)
             kept = cache.keep(artifact.address, artifact.digest, artifact.files)
         return HybridRecommenderModel(replace(artifact, address=str(kept)), **said)
