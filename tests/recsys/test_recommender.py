@@ -1,0 +1,208 @@
+"""A recommender on Spark, from ratings to lists: who gets what, whoever asks, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyspark.sql import functions as F
+from typer.testing import CliRunner
+
+from brightspark.core.errors import InputError, SettingError
+from brightspark.recsys import HybridRecommender, HybridRecommenderModel
+from tests.recsys.films import FILMS, KINDS, USERS, films, rated, ratings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+NEW = 4  # films that nobody has seen, one of each kind
+K = 5
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of a fit of seconds; Connect wants a folder that its server sees too."""
+    return {
+        "crossfits": 1, "name_col": "title", "run_folder": str(tmp_path_factory.mktemp("runs")),
+        "part_settings": {"als": {"factors": 8}, "bpr": {"factors": 8, "iterations": 20}, "cease": {"l2": 20.0}},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(spark: SparkSession, settings: dict[str, Any]) -> HybridRecommenderModel:
+    made: HybridRecommenderModel = HybridRecommender(items=films(spark, NEW), **settings).fit(rated(spark))
+    return made
+
+
+def lists(table: DataFrame) -> dict[Any, list[Any]]:
+    found: dict[Any, list[Any]] = defaultdict(list)
+    for row in table.orderBy("rank").collect():
+        found[row["user"]].append(row)
+        assert row["rank"] == len(found[row["user"]])
+    return found
+
+
+def told(spark: SparkSession, *rows: tuple[str | None, list[int] | None]) -> DataFrame:
+    return spark.createDataFrame(list(rows), "user string, told array<bigint>")
+
+
+def test_everybody_gets_what_he_has_not_seen_and_of_his_kind(
+    spark: SparkSession, model: HybridRecommenderModel
+) -> None:
+    found = lists(model.recommend(model.known_users(spark), K))
+    assert len(found) == USERS
+    known = defaultdict(set)
+    for user, item, _ in ratings():
+        known[user].add(item)
+    of_kind = 0
+    for user, rows in found.items():
+        items = [row["item"] for row in rows]
+        assert len(set(items)) == K
+        assert not known[user] & set(items)
+        assert all(earlier["score"] >= later["score"] for earlier, later in itertools.pairwise(rows))
+        assert all(set(row["liked"]) <= known[user] for row in rows)
+        of_kind += sum(item % len(KINDS) == int(user.removeprefix("user ")) % len(KINDS) for item in items[:2])
+    assert of_kind > 0.8 * 2 * USERS
+
+
+def test_reasons_name_films_that_the_user_has_seen_or_what_the_new_one_is(
+    spark: SparkSession, model: HybridRecommenderModel
+) -> None:
+    of_war = [film for film in range(FILMS) if film % len(KINDS) == 2]
+    new = FILMS + 2
+    asked = told(spark, ("a stranger", of_war[:3]))
+    known = model.copy({model.history_col: "told"})
+    (rows,) = lists(known.recommend(asked, 3, deny=[new])).values()
+    for row in rows:
+        assert row["reason"] == "like " + ", ".join(f"Film {item}" for item in row["liked"])
+        assert set(row["liked"]) <= set(of_war[:3])
+    (rows,) = lists(known.recommend(asked, 1, allow=[new])).values()
+    assert [(row["item"], row["reason"]) for row in rows] == [(new, "kind: war")]
+
+
+def test_strangers_are_known_by_what_is_told_of_them_and_else_by_what_is_popular(
+    spark: SparkSession, model: HybridRecommenderModel
+) -> None:
+    music = [film for film in range(FILMS) if film % len(KINDS) == 3]
+    asked = told(
+        spark, ("likes music", music[:4]), ("tells nothing", []), ("nobody", None), (None, None), ("odd", [-1, 10**12])
+    )
+    found = lists(model.copy({model.history_col: "told"}).recommend(asked, K))
+    assert all(row["item"] in [*music[4:], FILMS + 3] for row in found["likes music"][:3])
+    counts = rated(spark).groupBy("item").count().orderBy(F.desc("count")).limit(K).collect()
+    least = min(row["count"] for row in counts)
+    by_item = {row["item"]: row["count"] for row in rated(spark).groupBy("item").count().collect()}
+    for user in ("tells nothing", "nobody", None, "odd"):
+        assert [row["reason"] for row in found[user]] == ["popular"] * K
+        assert all(by_item[row["item"]] >= least for row in found[user])
+
+
+def test_more_than_there_is_gives_all_there_is(spark: SparkSession, model: HybridRecommenderModel) -> None:
+    asked = told(spark, ("keen", list(range(FILMS - 3))), ("has seen it all", list(range(FILMS + NEW))))
+    found = lists(model.copy({model.history_col: "told"}).recommend(asked, 1000))
+    assert list(found) == ["keen"]
+    assert {row["item"] for row in found["keen"]} == set(range(FILMS - 3, FILMS + NEW))
+
+
+def test_similar_films_are_of_the_same_kind(spark: SparkSession, model: HybridRecommenderModel) -> None:
+    asked = films(spark, NEW).select("item").union(spark.createDataFrame([(10_000,)], "item long"))
+    rows = model.similar(asked, 3).collect()
+    assert len(rows) == 3 * (FILMS + NEW)
+    assert all(row["item"] != row["similar"] for row in rows)
+    assert sum(row["item"] % len(KINDS) == row["similar"] % len(KINDS) for row in rows) > 0.95 * len(rows)
+
+
+def test_a_diverse_list_has_the_best_item_and_more_kinds(spark: SparkSession, model: HybridRecommenderModel) -> None:
+    users = model.known_users(spark).limit(20)
+    plain, diverse = (lists(model.recommend(users, K, diversity=share)) for share in (0.0, 0.9))
+    assert {user: rows[0]["item"] for user, rows in plain.items()} == {
+        user: rows[0]["item"] for user, rows in diverse.items()
+    }
+    kinds = [
+        sum(len({row["item"] % len(KINDS) for row in rows}) for rows in found.values()) for found in (plain, diverse)
+    ]
+    assert kinds[1] > kinds[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([("ann", 1, 5.0)], None),
+        ([("ann", 1, 5.0), ("ann", 2, 5.0)], None),
+        ([("ann", 1, 5.0), ("bob", 1, 5.0), ("eve", 1, 5.0)], None),
+        ([("ann", 1, 5.0), ("ann", 1, 4.0), ("bob", 2, float("nan")), ("bob", 3, 1.0), (None, 1, 1.0)], None),
+        ([("ann", 1, -5.0), ("ann", None, 5.0), ("bob", 2, float("inf"))], "nothing to learn from"),
+        ([], "nothing to learn from"),
+    ],
+)
+def test_however_little_there_is(
+    spark: SparkSession, settings: dict[str, Any], rows: list[tuple[Any, ...]], why: str | None
+) -> None:
+    table = spark.createDataFrame(rows, "user string, item long, rating double")
+    recommender = HybridRecommender(**{**settings, "name_col": None})
+    if why is not None:
+        with pytest.raises(InputError, match=why):
+            recommender.fit(table)
+        return
+    made = recommender.fit(table)
+    found = lists(made.recommend(spark.createDataFrame([("ann",), ("zoe",)], "user string"), 2))
+    assert found["zoe"]
+    assert all(row["item"] not in {item for user, item, _ in rows if user == "ann"} for row in found["ann"])
+
+
+def test_what_cannot_be_is_refused_before_anything_is_learned(
+    spark: SparkSession, settings: dict[str, Any], model: HybridRecommenderModel
+) -> None:
+    with pytest.raises(InputError, match="user is bigint in the table, and was string"):
+        model.recommend(spark.createDataFrame([(1,)], "user long"))
+    with pytest.raises(InputError, match="no column 'user'"):
+        model.recommend(films(spark))
+    with pytest.raises(SettingError, match="k=0"):
+        model.recommend(model.known_users(spark), 0)
+    with pytest.raises(InputError, match="the items have no column 'name'"):
+        HybridRecommender(items=films(spark), **{**settings, "name_col": "name"}).fit(rated(spark))
+    twice = films(spark).union(films(spark).limit(2))
+    with pytest.raises(InputError, match="2 items are there more than once"):
+        HybridRecommender(items=twice, **settings).fit(rated(spark))
+    with pytest.raises(SettingError, match="there is no part 'esae'"):
+        HybridRecommender(parts=("popularity", "esae"))
+    with pytest.raises(SettingError, match="als has no setting 'factor'"):
+        HybridRecommender(part_settings={"als": {"factor": 8}})
+    with pytest.raises(SettingError, match="popularity"):
+        HybridRecommender(parts=("als",))
+
+
+def test_the_commands_go_from_ratings_to_measures(spark: SparkSession, tmp_path: Path) -> None:
+    from brightspark.recsys.cli import app
+
+    for name, table in (("ratings", rated(spark)), ("films", films(spark)), ("test", rated(spark, seed=1))):
+        table.write.parquet(str(tmp_path / name))
+
+    def run(*arguments: Any) -> dict[str, Any]:
+        done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return said
+
+    fitted = run(
+        "fit", tmp_path / "ratings", "--items", tmp_path / "films", "--out", tmp_path / "model", "--name", "title",
+        "--set", "crossfits=1", "--set", 'parts=["popularity","ease","content"]', "--run-folder", tmp_path / "runs",
+    )  # fmt: skip
+    assert (fitted["users"], fitted["items"]) == (USERS, FILMS)
+    run("recommend", tmp_path / "model", "--out", tmp_path / "lists", "--k", 4)
+    found = lists(spark.read.parquet(str(tmp_path / "lists")))
+    assert {len(rows) for rows in found.values()} == {4}
+    measured = run(
+        "evaluate", tmp_path / "lists", "--test", tmp_path / "test", "--train", tmp_path / "ratings", "--k", 4
+    )
+    assert measured["overall"]["4"]["ndcg"] > 0.1
+    scored = run("score", tmp_path / "model", tmp_path / "test", "--out", tmp_path / "scored")
+    assert scored["errors"] == 0
+    again = CliRunner().invoke(app, ["recommend", str(tmp_path / "model"), "--out", str(tmp_path / "lists")])
+    assert isinstance(again.exception, InputError)
