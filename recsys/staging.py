@@ -56,7 +56,7 @@ def stage_interactions(
             on_a_worker(rows.sparkSession, partial(_forget, path))
         users = stage(number(rows, "user"), f"{path}/{USERS}")
         known = stage(number(catalogue, "item"), f"{path}/{ITEMS}")
-        rows = coded(rows, _read(rows.sparkSession, users), _read(rows.sparkSession, known))
+        rows = coded(rows, read_staged(rows.sparkSession, users), read_staged(rows.sparkSession, known))
         encoded = None if features is None else _stage_features(features, known, f"{path}/{FEATURES}")
         return StagedInteractions(Shards(users), Shards(known), Shards(stage(rows, f"{path}/{INTERACTIONS}")), encoded)
 
@@ -87,11 +87,12 @@ def _catalogue(interactions: DataFrame, *tables: DataFrame | None) -> DataFrame:
 
 def _stage_features(features: DataFrame, items: Manifest, path: str) -> Shards:
     """The features by the items' codes, in their order."""
-    codes = _read(features.sparkSession, items)
+    codes = read_staged(features.sparkSession, items)
     rows = features.select("item", F.col("features").cast("array<float>").alias("features")).join(codes, "item")
     return Shards(stage(rows.select(F.col("code").alias("item"), "features").orderBy("item"), path))
 
 
-def _read(spark: SparkSession, staged: Manifest) -> DataFrame:
+def read_staged(spark: SparkSession, staged: Manifest) -> DataFrame:
+    """What was staged, as Spark reads it."""
     folder = staged.shards[0].name.partition("/")[0]
     return spark.read.parquet(spark_path(f"{staged.path}/{folder}"))
