@@ -5,6 +5,10 @@ training. A quarter of each item's ratings is the test. Each part is tuned by nD
 ratings with the same budget of settings, drawn at random from choices that `quality/recommenders.py` states, then
 learned from all training ratings and measured on the test once. The intervals are a paired bootstrap over the users.
 
+`cease` is EASE with the films' years and genres, `hybrid` all parts but `ease` with the settings that were found for
+each, re-ranked by weights that are learned on `--crossfits` folds of the training ratings. `towers` are not tuned (a
+training takes long): they have their defaults.
+
 Each run is a process of its own and is kept in results/quality_recsys.json once it has ended: a second call goes on
 there. Runs whose settings are others by now are made again.
 """
@@ -27,6 +31,8 @@ from brightspark.core.ranking_metrics import ranking
 from brightspark.core.session import session
 from brightspark.recsys import interactions, read_items, read_ratings, stage_interactions, stratified_by_item
 from brightspark.recsys.codes import coded
+from brightspark.recsys.features import encode, learn_encoding
+from brightspark.recsys.recommender import folded
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 RESULT = Path(__file__).parent / "results" / "quality_recsys.json"
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.2
 LONGEST = 50  # places of a list
+HYBRID = "hybrid"
 
 
 def main() -> None:
@@ -51,13 +58,15 @@ def main() -> None:
     kept = Kept(RESULT, "stratified by item", setting, described)
     for seed in range(options.seeds):
         with tempfile.TemporaryDirectory(prefix="brightspark-bench-") as folder:
-            print(measure(spark, options.part or list(CHOICES), seed, kept, Path(folder)), flush=True)
+            print(
+                measure(spark, options.part or list(CHOICES), seed, options.crossfits, kept, Path(folder)), flush=True
+            )
 
 
-def measure(spark: SparkSession, names: list[str], seed: int, kept: Kept, folder: Path) -> str:
-    """All parts on one split, a line of the table each; lines of how the best one compares."""
+def measure(spark: SparkSession, names: list[str], seed: int, crossfits: int, kept: Kept, folder: Path) -> str:
+    """All parts and the hybrid on one split, a line of the table each; lines of how the hybrid compares."""
     train, test, items = prepare(spark, seed, folder)
-    lists, reports = {}, {}
+    lists, reports, found = {}, {}, {}
     for name in names:
         where = {"staged": str(folder / "learning"), "held_back": str(folder / "held_back.parquet")}
         asked = {"name": name, "settings": drawn(name)}
@@ -67,18 +76,33 @@ def measure(spark: SparkSession, names: list[str], seed: int, kept: Kept, folder
         run = apart.call(
             "quality.recommenders:answer", name=name, settings=tuned["best"], seed=seed, k=LONGEST, **where
         )
+        found[name] = tuned["best"]
         lists[name] = named(spark, folder / f"{name}.parquet", folder / "train").persist()
         reports[name] = ranking(lists[name], test, train=train, k=[10, LONGEST], catalogue=items)
         print(line(name, seed, reports[name], tuned, run), flush=True)
-    best = max(lists, key=lambda name: reports[name].overall[10].ndcg)
-    compared = {name: compare(lists[best], lists[name], test, k=10) for name in lists if name != best}
+    parts = {name: own for name, own in found.items() if name != "ease"}
+    run = apart.call(
+        "quality.recommenders:hybrid", parts=parts, crossfits=crossfits, seed=seed, k=LONGEST,
+        staged=str(folder / "train"), out=str(folder / "hybrid.parquet"),
+    )  # fmt: skip
+    lists[HYBRID] = named(spark, folder / "hybrid.parquet", folder / "train").persist()
+    reports[HYBRID] = ranking(lists[HYBRID], test, train=train, k=[10, LONGEST], catalogue=items)
+    print(line(HYBRID, seed, reports[HYBRID], {"best": {"crossfits": crossfits}, "validation": float("nan")}, run))
+    compared = {
+        name: {k: compare(lists[HYBRID], lists[name], test, k=k) for k in (10, LONGEST)}
+        for name in lists
+        if name != HYBRID
+    }
     kept.record.setdefault("found", {})[str(seed)] = {
         "reports": {name: report.to_dict() for name, report in reports.items()},
-        "best": best,
-        "best_against": {name: found.to_dict() for name, found in compared.items()},
+        "hybrid": run,
+        "hybrid_against": {name: {k: one.to_dict() for k, one in each.items()} for name, each in compared.items()},
     }
     kept.save()
-    return "\n".join(f"nDCG@10, {best} ÷ {name}: {ratio(found)}" for name, found in compared.items())
+    return "\n".join(
+        f"{HYBRID} ÷ {name}: nDCG@10 {ratio(each[10], 'ndcg')}, recall@{LONGEST} {ratio(each[LONGEST], 'recall')}"
+        for name, each in compared.items()
+    )
 
 
 def prepare(spark: SparkSession, seed: int, folder: Path) -> tuple[DataFrame, DataFrame, int]:
@@ -88,8 +112,9 @@ def prepare(spark: SparkSession, seed: int, folder: Path) -> tuple[DataFrame, Da
     catalogue = read_items(spark, str(source / "items.parquet"))
     train, test = (side.persist() for side in stratified_by_item(ratings, test_share=TEST_SHARE, seed=seed))
     learn, held_back = stratified_by_item(train, test_share=VALIDATION_SHARE, seed=seed)
-    for name, rows in (("learning", learn), ("train", train)):
-        stage_interactions(rows, str(folder / name), items=catalogue)
+    features = encode(catalogue, learn_encoding(catalogue))
+    for name, rows in (("learning", learn), ("train", folded(train, seed))):
+        stage_interactions(rows, str(folder / name), items=catalogue, features=features)
     maps = (read_map(spark, folder / "learning", name) for name in ("users", "items"))
     coded(held_back, *maps).toPandas().to_parquet(folder / "held_back.parquet")
     return train, test, catalogue.count()
@@ -119,9 +144,9 @@ def line(name: str, seed: int, report: RankingReport, tuned: dict[str, Any], run
     return f"| {name}, seed {seed} | {chosen} | {shown} | {run['fit_seconds']:.1f} s |"
 
 
-def ratio(found: RankingComparison) -> str:
-    """The ratio of two recommenders' nDCG with its interval."""
-    score = found.scores["ndcg"]
+def ratio(found: RankingComparison, metric: str) -> str:
+    """The ratio of two recommenders' numbers with its interval."""
+    score = found.scores[metric]
     return f"{score.ratio:.3f} [{score.ratio_interval.low:.3f}, {score.ratio_interval.high:.3f}]"
 
 
@@ -130,6 +155,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", action="append", choices=list(CHOICES))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--crossfits", type=int, default=4)
     return parser.parse_args()
 
 

@@ -23,7 +23,8 @@ from brightspark.recsys.fit_settings import HybridFitSettings
 from brightspark.recsys.hybrid import Hybrid
 from brightspark.recsys.matrix import read_folds
 from brightspark.recsys.part import Codes, Floats, Part
-from brightspark.recsys.parts import KINDS, kind
+from brightspark.recsys.parts import KINDS
+from brightspark.recsys.parts import learn as learn_part
 from brightspark.recsys.reranker import Lesson, learn, lesson
 from brightspark.recsys.staged import StagedInteractions
 
@@ -54,7 +55,7 @@ def chosen_parts(
     left_out = {}
     for name, each in KINDS.items():
         needed = each.memory_bytes(users, items, matrix.nnz, settings.of_part(name))
-        if each.reads_features and not features:
+        if each.needs_features and not features:
             left_out[name] = "nothing is known of the items"
         elif needed > settings.max_bytes:
             left_out[name] = f"it takes about {needed / 2**30:.1f} GiB, more than max_bytes"
@@ -119,8 +120,7 @@ def _parts(
     found = []
     for name in names:
         started = time.perf_counter()
-        of = kind(name)
-        found.append(of.fit(matrix, settings.of_part(name), *([features] if of.reads_features else [])))
+        found.append(learn_part(name, matrix, settings.of_part(name), features))
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
     return found
 

@@ -13,6 +13,7 @@ from brightspark.recsys.content import Content
 from brightspark.recsys.ease import Ease
 from brightspark.recsys.factors import Als, Bpr
 from brightspark.recsys.part import Codes, Floats, Part
+from brightspark.recsys.towers import Towers
 
 
 def vectors(parts: Sequence[Part]) -> Floats:
@@ -26,6 +27,8 @@ def vectors(parts: Sequence[Part]) -> Floats:
             found.append(part.item_factors)
         elif isinstance(part, Bpr):
             found.append(part.item_factors[:, :-1])  # the last is the item's bias
+        elif isinstance(part, Towers):
+            found.append(part.item_vectors)
         elif isinstance(part, Content):
             found.append(part.features)
     if not found:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.sparse import csr_matrix
+
 from brightspark.core.errors import ArtifactError, InputError, did_you_mean
-from brightspark.recsys import cease, content, ease, factors, neighbours, popularity
-from brightspark.recsys.part import Part
+from brightspark.recsys import cease, content, ease, factors, neighbours, popularity, towers, towers_fit
+from brightspark.recsys.part import Floats, Part
+from brightspark.recsys.towers_settings import TowersSettings
 
 SUFFIX = ".safetensors"
 
@@ -22,10 +25,12 @@ class Kind:
     settings: type[Any]
     """A frozen dataclass, each field of which has a default."""
     fit: Callable[..., Part]
-    """Takes the matrix of users × items and the settings, and where it `reads_features` those of the items as well."""
+    """Takes the matrix of users × items and the settings, and as `features` those of the items."""
     memory_bytes: Callable[[int, int, int, Any], int]
     """What `fit` needs beside the matrix, of users, items, interactions and the settings; it refuses by itself."""
     reads_features: bool = False
+    """Whether `fit` takes the items' features, where they are known."""
+    needs_features: bool = False
 
 
 KINDS = {
@@ -36,8 +41,9 @@ KINDS = {
         Kind(factors.Bpr, factors.BprSettings, factors.fit_bpr, factors.memory_bytes),
         Kind(neighbours.Neighbours, neighbours.NeighbourSettings, neighbours.fit, neighbours.memory_bytes),
         Kind(ease.Ease, ease.EaseSettings, ease.fit, ease.memory_bytes),
-        Kind(cease.Cease, cease.CeaseSettings, cease.fit, cease.memory_bytes, reads_features=True),
-        Kind(content.Content, content.ContentSettings, content.fit, content.memory_bytes, reads_features=True),
+        Kind(cease.Cease, cease.CeaseSettings, cease.fit, cease.memory_bytes, True, True),
+        Kind(content.Content, content.ContentSettings, content.fit, content.memory_bytes, True, True),
+        Kind(towers.Towers, TowersSettings, towers_fit.fit, towers_fit.memory_bytes, True),
     )
 }
 
@@ -53,6 +59,17 @@ def kind(name: str) -> Kind:
     if name not in KINDS:
         raise InputError(f"there is no part {name!r}; {did_you_mean(name, KINDS)}")
     return KINDS[name]
+
+
+def learn(name: str, matrix: csr_matrix, settings: Any, features: Floats | None) -> Part:
+    """A part of users × items, with what is known of the items (items × features) where it reads that.
+
+    Raises InputError where there is no such part, where it needs features and there are none, and what its `fit` does.
+    """
+    of = kind(name)
+    if of.needs_features and features is None:
+        raise InputError(f"{name} learns from what is known of the items, and there is nothing")
+    return of.fit(matrix, settings, features) if of.reads_features else of.fit(matrix, settings)
 
 
 def save(part: Part, folder: Path) -> Path:

@@ -13,14 +13,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
+from brightspark.recsys.feature_matrix import read_features
+from brightspark.recsys.fit_settings import HybridFitSettings
+from brightspark.recsys.hybrid_training import learn_hybrid
 from brightspark.recsys.matrix import read_matrix
-from brightspark.recsys.parts import kind
+from brightspark.recsys.part import Part
+from brightspark.recsys.parts import kind, learn
 from brightspark.recsys.staged import StagedInteractions
 from brightspark.recsys.top import recommend
 
 BUDGET = 12  # settings of each part that are tried
 CHOICES: dict[str, Mapping[str, Sequence[Any]]] = {
     "popularity": {},
+    "content": {},
+    "towers": {},
     "als": {
         "factors": (16, 24, 32, 48, 64), "regularization": (1.0, 10.0, 30.0, 60.0), "alpha": (2.0, 5.0, 10.0, 20.0),
     },
@@ -32,6 +38,7 @@ CHOICES: dict[str, Mapping[str, Sequence[Any]]] = {
         "weight": ("cosine", "tfidf", "bm25"), "neighbours": (20, 50, 100, 200, 500), "k1": (0.2, 1.2, 5.0, 20.0),
         "b": (0.1, 0.25, 0.4),
     },
+    "cease": {"l2": (200.0, 300.0, 500.0, 700.0, 1000.0), "feature_weight": (2.0, 3.5, 5.0, 7.0, 10.0)},
     "ease": {"l2": (20.0, 50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 500.0, 700.0, 1000.0, 1500.0, 2500.0)},
 }  # fmt: skip
 
@@ -58,7 +65,7 @@ def tune(staged: str, held_back: str, name: str, settings: Sequence[Mapping[str,
     tried = []
     for each in settings:
         started = time.perf_counter()
-        part = kind(name).fit(matrix, kind(name).settings(**_seeded(name, each, seed)))
+        part = learned(name, staged, matrix, each, seed)
         found = _lists(part, matrix, 10)
         tried.append({"settings": dict(each), "ndcg": ndcg(found, truth), "seconds": time.perf_counter() - started})
     best = max(tried, key=lambda one: one["ndcg"])
@@ -69,14 +76,42 @@ def answer(staged: str, name: str, settings: Mapping[str, Any], seed: int, k: in
     """Learns from all training rows, and writes `user`, `item` (codes), `rank` and `score` of each user's k best."""
     matrix = read_matrix(StagedInteractions.open(staged), binary=True)
     started = time.perf_counter()
-    part = kind(name).fit(matrix, kind(name).settings(**_seeded(name, settings, seed)))
-    learned = time.perf_counter() - started
+    part = learned(name, staged, matrix, settings, seed)
+    seconds = time.perf_counter() - started
+    return {"fit_seconds": seconds, **_write(part, matrix, k, out), "seconds": time.perf_counter() - started}
+
+
+def hybrid(
+    staged: str, parts: Mapping[str, Mapping[str, Any]], crossfits: int, seed: int, k: int, out: str
+) -> dict[str, Any]:
+    """The same of a hybrid of parts with settings, learned as HybridRecommender does; and the weights it learned."""
+    opened = StagedInteractions.open(staged)
+    settings = HybridFitSettings(
+        parts=tuple(parts), part_settings={name: _seeded(name, own, seed) for name, own in parts.items()},
+        crossfits=crossfits, seed=seed,
+    )  # fmt: skip
+    started = time.perf_counter()
+    found = learn_hybrid(opened, settings, read_features(opened))
+    seconds = time.perf_counter() - started
+    matrix = read_matrix(opened, binary=True)
+    said = {"fit_seconds": seconds, "weights": found.hybrid.explained(), "part_seconds": found.seconds}
+    return {**said, **_write(found.hybrid, matrix, k, out), "seconds": time.perf_counter() - started}
+
+
+def learned(name: str, staged: str, matrix: csr_matrix, settings: Mapping[str, Any], seed: int) -> Part:
+    """A part of all interactions that are staged."""
+    features = read_features(StagedInteractions.open(staged))
+    return learn(name, matrix, kind(name).settings(**_seeded(name, settings, seed)), features)
+
+
+def _write(part: Part, matrix: csr_matrix, k: int, out: str) -> dict[str, Any]:
+    started = time.perf_counter()
     blocks = list(recommend(part, matrix, k, users=np.arange(matrix.shape[0], dtype=np.int32)))
     items, scores = (np.concatenate([getattr(block, what) for block in blocks]) for what in ("items", "scores"))
     users, places = np.nonzero(items >= 0)
     columns = {"user": users, "item": items[users, places], "rank": places + 1, "score": scores[users, places]}
     pq.write_table(pa.table(columns), Path(out))
-    return {"fit_seconds": learned, "seconds": time.perf_counter() - started}
+    return {"list_seconds": time.perf_counter() - started}
 
 
 def ndcg(lists: np.ndarray, truth: csr_matrix) -> float:
@@ -101,4 +136,4 @@ def _truth(held_back: str, shape: tuple[int, int]) -> csr_matrix:
 
 
 def _seeded(name: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    return {**settings, "seed": seed} if name in ("als", "bpr") else dict(settings)
+    return {**settings, "seed": seed} if name in ("als", "bpr", "towers") else dict(settings)

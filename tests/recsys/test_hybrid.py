@@ -211,7 +211,7 @@ class TestFeatures:
 class TestParts:
     def test_all_that_fit_are_chosen_and_the_others_say_why(self) -> None:
         names, left_out = chosen_parts(HybridFitSettings(), seen(), features=True)
-        assert names == ["popularity", "als", "bpr", "neighbours", "cease", "content"]
+        assert names == ["popularity", "als", "bpr", "neighbours", "cease", "content", "towers"]
         assert list(left_out) == ["ease"]
         names, left_out = chosen_parts(HybridFitSettings(), seen(), features=False)
         assert "ease" in names
