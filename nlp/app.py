@@ -8,9 +8,10 @@ import gradio as gr
 
 from brightspark import samples
 from brightspark.apps import html
+from brightspark.apps.kept import absent, of_demo
 from brightspark.apps.options import Options
-from brightspark.nlp import app_ask, app_labels, app_translation
-from brightspark.nlp.app_models import of_demo, open_model
+from brightspark.nlp import app_labels, app_translation
+from brightspark.nlp.app_models import open_model
 from brightspark.nlp.model import TextClassifierModel
 from brightspark.nlp.translator import TranslatorModel
 
@@ -34,7 +35,7 @@ def tab(options: Options) -> bool:
     if options.model:
         models, made_of = [open_model(options.model)], []
     else:
-        kept = {name: of_demo(name) for name in MADE_OF}
+        kept = {name: of_demo(name, open_model) for name in MADE_OF}
         models = [model for model in kept.values() if model]
         made_of = [sample for name, model in kept.items() if model for sample in MADE_OF[name]]
     classifier = next((model for model in models if isinstance(model, TextClassifierModel)), None)
@@ -51,7 +52,7 @@ def _labels(model: TextClassifierModel | None, short: str) -> None:
     title = "What does this text say?"
     if model is None:
         gr.HTML(html.heading(title, "A label for a text, and what each of its words adds to it."))
-        gr.HTML(app_ask.absent("finds labels"))
+        gr.HTML(absent("nlp", "finds labels"))
         return
     about = short or f"The demo's model, MiniLM that learned from {_rows(model)} tweets,"
     gr.HTML(html.heading(title, f"{about} chooses among {_some(model.labels)}. {HERE}"))
@@ -63,7 +64,7 @@ def _translation(model: TranslatorModel | None, short: str) -> None:
     with gr.Column(elem_classes="bs-many"):
         if model is None:
             gr.HTML(html.heading(title, "A text's translation."))
-            gr.HTML(app_ask.absent("translates"))
+            gr.HTML(absent("nlp", "translates"))
             return
         about = f"{short} translates. {HERE}" if short else (
             f"The demo's model learned French from {_rows(model)} verses of the English Bible and their translations, "

@@ -68,15 +68,6 @@ def build(
     listen([gallery.click], of_example, more, [text, said])
 
 
-def absent(what: str) -> str:
-    """The sentence for a part without a model, as HTML."""
-    return (
-        f'<p class="bs-note">There is no model here that {what}. <code>brightspark demo --only nlp</code> trains one '
-        "in a few minutes, and the app finds it when it starts; or start it with <code>--only nlp --model</code> and "
-        "the name of one.</p>"
-    )
-
-
 def problem(text: str, max_chars: int) -> str | None:
     """Why a text cannot be read, as a person would say it.
 

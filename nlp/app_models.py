@@ -1,15 +1,13 @@
-"""The models of the app's tab on texts: the one that is named, or those that the demo left."""
+"""The models of the app's tab on texts, whichever a name stands for."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from brightspark.core.cli import sample_or_path
-from brightspark.core.errors import ArtifactError, BrightsparkError
+from brightspark.core.errors import ArtifactError
 from brightspark.nlp import model, translator
-from brightspark.nlp.demo_models import find
 from brightspark.nlp.model import TextClassifierModel, text_artifact
 from brightspark.nlp.network import load_config
 from brightspark.nlp.pretrained import find_checkpoint
@@ -50,15 +48,3 @@ def translates(config: Any) -> bool:
     """Whether a network of transformers writes texts from texts; some classifiers have a decoder too (BART, T5)."""
     named = config.architectures or ()
     return bool(config.is_encoder_decoder) and not any(name.endswith("ForSequenceClassification") for name in named)
-
-
-def of_demo(name: str) -> TextClassifierModel | TranslatorModel | None:
-    """The model that the demo kept under this name, if there is one that can be used."""
-    folder = find(name)
-    if folder is None:
-        return None
-    try:
-        return open_model(str(folder))
-    except BrightsparkError as error:  # damaged, or of another version: the other parts go on
-        print(f"brightspark app: the demo's model {name} cannot be used: {error}", file=sys.stderr)  # noqa: T201
-        return None

@@ -14,12 +14,12 @@ from pyspark.sql import functions as F
 from brightspark import samples
 from brightspark.core.calibration import rescaled
 from brightspark.core.classification_blocks import accuracy_interval, classification_blocks, reliability_blocks
+from brightspark.core.demo_models import keep
 from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyFigure, Note, Section, Table
 from brightspark.core.training_blocks import training_blocks
 from brightspark.nlp import TextClassifier, evaluate, explain, read_texts
 from brightspark.nlp.clean import cleaned
 from brightspark.nlp.demo_baseline import comparison_blocks, with_baseline
-from brightspark.nlp.demo_models import keep
 from brightspark.nlp.demo_progress import say_progress
 
 if TYPE_CHECKING:

@@ -67,6 +67,7 @@ def _small_marian(tokenizer: Any, settings: TranslationFitSettings) -> Any:
         max_position_embeddings=POSITIONS,
         activation_function="swish",
         scale_embedding=True,
+        init_std=settings.width**-0.5,  # as Glorot's for square matrices; 0.02 is that of a width of 2,500
         dropout=0.1,
         pad_token_id=padding,
         eos_token_id=end,
