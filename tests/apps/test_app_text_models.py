@@ -13,12 +13,13 @@ from playwright.sync_api import Browser, expect
 
 from brightspark.apps.frame import build, chosen
 from brightspark.apps.options import Options
+from brightspark.core import demo_models
+from brightspark.core.demo_models import find, keep
 from brightspark.core.errors import ArtifactError
-from brightspark.nlp import TextClassifierModel, TextEmbedder, TranslatorModel, demo_models
+from brightspark.nlp import TextClassifierModel, TextEmbedder, TranslatorModel
 from brightspark.nlp.app_labels import Labeller
 from brightspark.nlp.app_models import open_model
 from brightspark.nlp.app_translation import Interpreter
-from brightspark.nlp.demo_models import find, keep
 from tests.apps.served import served, window
 from tests.nlp.checkpoints import save_classifier, save_encoder, save_tokenizer
 from tests.nlp.translators import save_translator

@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from brightspark.apps.html import percent
 from brightspark.apps.options import Options
+from brightspark.core.demo_models import keep
 from brightspark.core.score import Scorer
 from brightspark.nlp import TextClassifierModel, TextExplainer, TranslatorModel
-from brightspark.nlp.demo_models import keep
 from tests.apps.served import served, window
 from tests.apps.visit import every_control_has_a_name, fits, tab_to
 from tests.nlp.checkpoints import texts

@@ -35,13 +35,16 @@ def own_uploads(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
 
 
-@pytest.mark.parametrize("module", ["apps.html", "apps.server", "nlp.app", "nlp.app_ask", "vision.app"])
+DOCTESTED = ("apps.html", "apps.picks", "apps.server", "nlp.app", "nlp.app_ask", "recsys.app_search", "vision.app")
+
+
+@pytest.mark.parametrize("module", DOCTESTED)
 def test_the_examples_in_docstrings_run(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"brightspark.{module}")).failed == 0
 
 
 def test_tabs_are_found_by_name() -> None:
-    assert chosen((), None) == ["nlp", "vision"]
+    assert chosen((), None) == ["nlp", "recsys", "vision"]
     assert chosen(["vision"], "some-model") == ["vision"]
     with pytest.raises(InputError, match="did you mean 'vision'"):
         chosen(["visoin"], None)
@@ -68,7 +71,7 @@ def test_a_solution_that_is_not_installed_has_no_tab_unless_it_is_asked_for(monk
         return version(name)
 
     monkeypatch.setattr(metadata, "version", without_timm)
-    assert chosen((), "some-model") == ["nlp"]
+    assert chosen((), None) == ["nlp", "recsys"]
     assert chosen(["vision"], None) == ["vision"]
 
 

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from brightspark.core import report
-from brightspark.nlp import (
-    TextClassifierModel,
-    TranslatorModel,
-    demo_models,
-    demo_sentiment,
-    demo_topics,
-    demo_translation,
-)
+from brightspark.core import demo_models, report
+from brightspark.nlp import TextClassifierModel, TranslatorModel, demo_sentiment, demo_topics, demo_translation
 from brightspark.nlp.demo_sentiment import split
 
 if TYPE_CHECKING:

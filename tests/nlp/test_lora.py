@@ -277,10 +277,11 @@ def test_adapters_have_a_rate_of_their_own_unless_it_is_said(classifier: Path, t
     (tmp_path / START).symlink_to(classifier)
     fit: Any = SimpleNamespace(place=tmp_path)
     for estimator in (TextClassifier, Translator):
-        adapted = estimator("some/checkpoint").copy({estimator().getParam("lora_rank"): 8})  # as a grid sets it
+        whole = estimator("some/checkpoint")
+        adapted = whole.copy({whole.getParam("lora_rank"): 8})  # as a grid sets it
         assert adapted.settled(fit).rate == LORA_RATE
         assert estimator("some/checkpoint", lora_rank=8, learning_rate=0.5).settled(fit).rate == 0.5
-        assert estimator("some/checkpoint").settled(fit).rate < LORA_RATE
+        assert whole.settled(fit).rate < LORA_RATE
 
 
 def test_the_dropout_is_that_of_the_settings(tmp_path: Path) -> None:
