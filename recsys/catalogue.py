@@ -53,9 +53,9 @@ class Catalogue:
         return found
 
     def name(self, item: int) -> str:
-        """What to call an item: its name, or else its id."""
+        """What to call an item: its name, or where there is none, or a blank one, its id."""
         named = None if self.names is None else self.names[item].as_py()
-        return str(self.items[item].as_py()) if named is None else str(named)
+        return str(named) if named is not None and named.strip() else str(self.items[item].as_py())
 
     def histories_of(self, users: Codes, told: Sequence[Codes | None]) -> tuple[csr_matrix, Codes]:
         """The histories of users, a row each, and their codes as parts want them.

@@ -120,7 +120,11 @@ def load_pairs(folder: Path, device: str, settings: RecommenderSettings) -> Pred
 
 def load_lists(folder: Path, device: str, settings: ListSettings) -> Predictor:
     """Recommends to users."""
-    known = Recommender.load(folder, max(settings.candidates, settings.k))
+    return lists(Recommender.load(folder, max(settings.candidates, settings.k)), settings)
+
+
+def lists(known: Recommender, settings: ListSettings) -> Predictor:
+    """Recommends to users, by what is loaded already."""
     hidden = _hidden(known, settings)
 
     def split(record: Record, work: Work) -> Iterable[Any]:
@@ -143,7 +147,11 @@ def load_lists(folder: Path, device: str, settings: ListSettings) -> Predictor:
 
 def load_similar(folder: Path, device: str, settings: ListSettings) -> Predictor:
     """Finds items that are like others."""
-    known = Recommender.load(folder, settings.candidates)
+    return similar(Recommender.load(folder, settings.candidates), settings)
+
+
+def similar(known: Recommender, settings: ListSettings) -> Predictor:
+    """Finds items that are like others, by what is loaded already."""
     hidden = _hidden(known, settings)
 
     def split(record: Record, work: Work) -> Iterable[Any]:
