@@ -12,6 +12,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from brightspark import samples
+from brightspark.core.demo_models import keep
 from brightspark.core.ranking_comparison import compare
 from brightspark.core.ranking_metrics import ranking
 from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyFigure, Note, Section, Table
@@ -75,10 +76,11 @@ def _section(spark: SparkSession, say: Callable[[str], None], crossfits: int) ->
     say("recommendation: fetching ratings and films (50 MB, the first time only)")
     folder = samples.movielens()
     ratings = interactions(read_ratings(spark, str(folder / "ratings.parquet")))
-    films = read_items(spark, str(folder / "items.parquet")).persist()
+    films = named(read_items(spark, str(folder / "items.parquet"))).persist()
     train, test = (side.persist() for side in stratified_by_item(ratings))
     run = _run(train, test, films, say, crossfits)
     try:
+        keep("recommender", run.model)
         said = run.model.artifact.training
         return Section(
             title="Films that people may like",
@@ -95,9 +97,15 @@ def _section(spark: SparkSession, say: Callable[[str], None], crossfits: int) ->
             table.unpersist()
 
 
+def named(films: DataFrame) -> DataFrame:
+    """Films with their `name`: the title and the year, because some titles are those of several films."""
+    full = F.concat_ws(" ", "title", F.concat(F.lit("("), "year", F.lit(")")))
+    return films.withColumn("name", F.when(F.col("title").isNull(), F.concat(F.lit("film "), "item")).otherwise(full))
+
+
 def _run(train: DataFrame, test: DataFrame, films: DataFrame, say: Callable[[str], None], crossfits: int) -> Run:
     seconds: dict[str, float] = {}
-    recommender = HybridRecommender(items=films, name_col="title", crossfits=crossfits)
+    recommender = HybridRecommender(items=films, name_col="name", crossfits=crossfits)
     recommender.watch = lambda text: say(f"recommendation: {text}")
     began = time.perf_counter()
     model: HybridRecommenderModel = recommender.fit(train)
@@ -192,9 +200,7 @@ def _people(run: Run) -> list[Card]:
     """People of whom enough is known, told apart by a hash of their number: the same ones in every run."""
     known = run.train.groupBy("user").count().filter("count between 20 and 200")
     users = [row["user"] for row in known.orderBy(F.xxhash64("user")).limit(SHOWN_USERS).collect()]
-    titles = run.films.select(
-        "item", F.concat_ws(" ", "title", F.concat(F.lit("("), "year", F.lit(")"))).alias("title")
-    )
+    titles = run.films.select("item", F.col("name").alias("title"))
     liked = run.train.filter(F.col("rating") >= LIKED).join(titles, "item")
     held = run.test.select("user", "item", F.lit(True).alias("held"))
     listed = run.lists.filter(F.col("rank") <= SHOWN_FILMS).join(titles, "item").join(held, ["user", "item"], "left")
