@@ -32,6 +32,25 @@
   };
   document.addEventListener("input", direct);
 
+  // A button that carries a pick is drawn anew when it was pressed. The focus goes to the one that does the same, else to
+  // the one that took its place, else to the box above: so the keyboard goes on from there.
+  let held = null;
+  document.addEventListener("focusin", ({ target }) => {
+    const pick = target.dataset?.pick;
+    const part = pick === undefined ? null : target.closest("[id]");
+    held = part && { target, pick, id: part.id, place: [...part.querySelectorAll("[data-pick]")].indexOf(target) };
+  });
+  const hold = () => {
+    if (!held || held.target.isConnected) return;
+    const part = document.getElementById(held.id);
+    const buttons = [...(part?.querySelectorAll("[data-pick]") ?? [])];
+    const same = buttons.find((button) => button.dataset.pick === held.pick);
+    const next = same ?? buttons[Math.min(held.place, buttons.length - 1)];
+    held = null;
+    if (document.activeElement && document.activeElement !== document.body) return;
+    (next ?? part?.closest(".column")?.querySelector("input, textarea"))?.focus();
+  };
+
   // Screen readers hear what appears with data-say.
   const voice = document.createElement("div");
   voice.className = "bs-voice";
@@ -39,6 +58,7 @@
   document.body.append(voice);
   new MutationObserver(() => {
     direct(); // an example came into a box
+    hold();
     const said = [...document.querySelectorAll("[data-say]")].map((element) => element.dataset.say).join(". ");
     if (voice.textContent !== said) voice.textContent = said;
   }).observe(document.querySelector("gradio-app") ?? document.body, {

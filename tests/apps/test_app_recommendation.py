@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,7 +108,7 @@ def find(page: Page, typed: str, part: str = "liked") -> Locator:
 
 
 def like(page: Page, film: int) -> None:
-    find(page, name(film)).get_by_text(name(film), exact=True).click()
+    find(page, name(film)).filter(has_text=re.compile(f"^{re.escape(name(film))}$")).click()
     expect(page.locator("#liked-chosen li").filter(has_text=name(film))).to_have_count(1)
 
 
@@ -263,7 +264,7 @@ def test_the_demos_model_comes_with_examples_that_it_knows_and_its_licence(page:
 
 def contents(folder: Path, name: str | None) -> str:
     """What is on the page that takes a model by its name."""
-    return json.dumps(build(["recsys"], Options(model=name), uploads=str(folder)).get_config_file())
+    return json.dumps(build(["recsys"], Options(model=name), uploads=str(folder)).get_config_file(), default=str)
 
 
 def test_a_model_is_named_or_it_is_said_how_to_get_one(
