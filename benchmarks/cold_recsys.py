@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 RESULT = Path(__file__).parent / "results" / "cold_recsys.json"
-PARTS = ("popularity", "als", "bpr", "neighbours", "cease", "content", "towers")
+PARTS = ("popularity", "als", "bpr", "neighbours", "cease", "content", "towers", "covisits")
 TOLD = (1, 3, 5)
 USERS, ITEMS = "users", "items"
 

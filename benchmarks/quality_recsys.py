@@ -113,7 +113,7 @@ def prepare(spark: SparkSession, seed: int, folder: Path) -> tuple[DataFrame, Da
     train, test = (side.persist() for side in stratified_by_item(ratings, test_share=TEST_SHARE, seed=seed))
     learn, held_back = stratified_by_item(train, test_share=VALIDATION_SHARE, seed=seed)
     features = encode(catalogue, learn_encoding(catalogue))
-    for name, rows in (("learning", learn), ("train", folded(train, seed))):
+    for name, rows in (("learning", folded(learn, seed)), ("train", folded(train, seed))):
         stage_interactions(rows, str(folder / name), items=catalogue, features=features)
     maps = (read_map(spark, folder / "learning", name) for name in ("users", "items"))
     coded(held_back, *maps).toPandas().to_parquet(folder / "held_back.parquet")

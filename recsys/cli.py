@@ -64,7 +64,7 @@ def fit(
     from brightspark.recsys.fit_settings import HybridFitSettings
 
     try:
-        told = {"name_col": name, "run_folder": run_folder, "timestamp_col": "timestamp"}
+        told = {"name_col": name, "run_folder": run_folder}
         settings = {**told, **parsed(HybridFitSettings, setting or ())}
         HybridRecommender(**settings)
     except SettingError as error:

@@ -36,12 +36,13 @@ def number(ids: DataFrame, column: str) -> DataFrame:
 def coded(interactions: DataFrame, users: DataFrame, items: DataFrame) -> DataFrame:
     """Interactions in the codes of two maps that `number` made: `user` and `item` (int) and `rating` (float).
 
-    A column `fold` (int), where there is one, comes along. Rows whose user or item has no code are left out.
+    Columns `fold` and `place` (int), where they are there, come along. Rows whose user or item has no code are left
+    out.
     """
     both = interactions.join(users.withColumnRenamed("code", "user_code"), "user").join(
         items.withColumnRenamed("code", "item_code"), "item"
     )
-    fold = [F.col("fold").cast("int")] if "fold" in interactions.columns else []
+    more = [F.col(name).cast("int") for name in ("fold", "place") if name in interactions.columns]
     return both.select(
-        F.col("user_code").alias("user"), F.col("item_code").alias("item"), F.col("rating").cast("float"), *fold
+        F.col("user_code").alias("user"), F.col("item_code").alias("item"), F.col("rating").cast("float"), *more
     )

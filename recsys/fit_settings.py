@@ -21,7 +21,9 @@ class HybridFitSettings:
     user_col: Annotated[str, "column of users: texts or whole numbers"] = "user"
     item_col: Annotated[str, "column of items: texts or whole numbers"] = "item"
     rating_col: Annotated[str | None, "column of ratings; None where each row is an event that counts 1"] = "rating"
-    timestamp_col: Annotated[str | None, "column of moments, which say which of several rows is the last"] = None
+    timestamp_col: Annotated[
+        str | None, "column of moments: what came last, and what came soon after what; by default `timestamp`"
+    ] = None
     name_col: Annotated[str | None, "column of the items with what to call them, in reasons"] = None
     feedback: Annotated[str, "implicit: what is not above 0 is no interaction; explicit: each rating is one"] = (
         "implicit"

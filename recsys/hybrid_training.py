@@ -10,18 +10,18 @@ So the weights are learned on what no part has seen, and the parts that are used
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from brightspark.core.errors import InputError
 from brightspark.recsys.evidence import ask, candidates, evidence, hide
 from brightspark.recsys.fit_settings import HybridFitSettings
 from brightspark.recsys.hybrid import Hybrid
-from brightspark.recsys.matrix import read_folds
+from brightspark.recsys.matrix import Timed, read_timed
 from brightspark.recsys.part import Codes, Floats, Part
 from brightspark.recsys.parts import KINDS
 from brightspark.recsys.parts import learn as learn_part
@@ -30,6 +30,7 @@ from brightspark.recsys.staged import StagedInteractions
 
 BLOCK_BYTES = 32 << 20  # of one part's scores of a block of users
 MOST_EASE_ITEMS = 40_000  # beyond, items² is more than most machines hold, and the time grows with items³
+UNKNOWN = {"features": "nothing is known of the items", "places": "no interaction has a moment"}
 INSTEAD_OF = {"cease": "ease"}  # where features are known, the first does what the second does
 
 
@@ -45,9 +46,11 @@ class Learned:
 
 
 def chosen_parts(
-    settings: HybridFitSettings, matrix: csr_matrix, *, features: bool
+    settings: HybridFitSettings, matrix: csr_matrix, known: Collection[str]
 ) -> tuple[list[str], dict[str, str]]:
     """The parts that are learned, by size: those that are named, or all that can be; and why others are left out.
+
+    `known` has `features` where something is known of the items, and `places` where it is known what came when.
 
     Raises InputError where a part was named that cannot be.
     """
@@ -55,8 +58,8 @@ def chosen_parts(
     left_out = {}
     for name, each in KINDS.items():
         needed = each.memory_bytes(users, items, matrix.nnz, settings.of_part(name))
-        if each.needs_features and not features:
-            left_out[name] = "nothing is known of the items"
+        if each.reads is not None and each.needs and each.reads not in known:
+            left_out[name] = UNKNOWN[each.reads]
         elif needed > settings.max_bytes:
             left_out[name] = f"it takes about {needed / 2**30:.1f} GiB, more than max_bytes"
         elif name in ("ease", "cease") and items > MOST_EASE_ITEMS:
@@ -82,23 +85,30 @@ def learn_hybrid(
 
     Raises InputError where there is too little to learn from, or a part that was named cannot be.
     """
-    whole, folds = read_folds(staged, max_bytes=settings.max_bytes)
-    names, left_out = chosen_parts(settings, whole, features=features is not None)
+    timed = read_timed(staged, max_bytes=settings.max_bytes)
+    known = {name for name, there in (("features", features is not None), ("places", timed.places.any())) if there}
+    names, left_out = chosen_parts(settings, timed.matrix, known)
     seconds: dict[str, float] = {}
     lessons: list[Lesson] = []
     for fold in range(settings.crossfits):
         say(f"learning the parts without fold {fold + 1} of {settings.crossfits}")
-        learned, held_back = _without(whole, folds == fold), _without(whole, folds != fold)
-        if not learned.nnz or not held_back.nnz:
+        held = timed.folds == fold
+        if not held.any() or held.all():
             continue
-        parts = _parts(names, learned, settings, features, seconds)
-        lessons += _lessons(parts, learned, held_back, settings, seed=settings.seed + fold)
+        parts = _parts(names, timed, ~held, settings, features, seconds)
+        lessons += _lessons(parts, timed.part(~held), timed.part(held), settings, seed=settings.seed + fold)
     started = time.perf_counter()
     weights = _weights(lessons, names)
     seconds["re-ranking"] = time.perf_counter() - started
     say("learning the parts from all interactions")
     return Learned(
-        Hybrid(_parts(names, whole, settings, features, seconds), weights, settings.candidates), seconds, left_out
+        Hybrid(
+            _parts(names, timed, np.ones(timed.matrix.nnz, dtype=bool), settings, features, seconds),
+            weights,
+            settings.candidates,
+        ),
+        seconds,
+        left_out,
     )
 
 
@@ -112,15 +122,17 @@ def _weights(lessons: Sequence[Lesson], names: Sequence[str]) -> Floats:
 
 def _parts(
     names: Sequence[str],
-    matrix: csr_matrix,
+    timed: Timed,
+    chosen: NDArray[np.bool_],
     settings: HybridFitSettings,
     features: Floats | None,
     seconds: dict[str, float],
 ) -> list[Part]:
+    matrix, places = timed.part(chosen), timed.part_places(chosen)
     found = []
     for name in names:
         started = time.perf_counter()
-        found.append(learn_part(name, matrix, settings.of_part(name), features))
+        found.append(learn_part(name, matrix, settings.of_part(name), features=features, places=places))
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
     return found
 
@@ -139,11 +151,3 @@ def _lessons(
         hide(opinions, learned[block])
         among = candidates(opinions, settings.candidates)
         yield lesson(among, evidence(opinions, among), held_back[block])
-
-
-def _without(matrix: csr_matrix, rows: Any) -> csr_matrix:
-    """The matrix without some of its interactions, which `rows` marks in their order."""
-    kept = matrix.copy()
-    kept.data = np.where(rows, 0, kept.data).astype(np.float32)
-    kept.eliminate_zeros()
-    return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,43 @@ def read_matrix(staged: StagedInteractions, *, binary: bool = False, max_bytes: 
     return _matrix(table, values, staged.shape)
 
 
-def read_folds(staged: StagedInteractions, *, max_bytes: int = MAX_BYTES) -> tuple[csr_matrix, NDArray[np.int32]]:
-    """The matrix with 1 for every interaction, and the fold of each, in the order of the matrix's data.
+@dataclass(frozen=True)
+class Timed:
+    """Interactions with what was staged of each: numbers in the order of the matrix's data."""
 
-    Wants the column `fold` among the interactions. Raises InputError as `read_matrix`.
+    matrix: csr_matrix
+    """Users × items with 1 for every interaction."""
+    folds: NDArray[np.int32]
+    """The fold that each falls into."""
+    places: NDArray[np.int32]
+    """Its place in its user's time, from 1; 0 where it has no moment."""
+
+    def part(self, chosen: NDArray[np.bool_]) -> csr_matrix:
+        """The matrix of some of the interactions."""
+        return self._of(np.ones(len(chosen), dtype=np.float32), chosen)
+
+    def part_places(self, chosen: NDArray[np.bool_]) -> csr_matrix | None:
+        """Users × items with the places of some of the interactions; None where none has any."""
+        return self._of(self.places.astype(np.float32), chosen) if self.places.any() else None
+
+    def _of(self, values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> csr_matrix:
+        kept = csr_matrix((np.where(chosen, values, 0), self.matrix.indices, self.matrix.indptr), self.matrix.shape)
+        kept = kept.copy()  # of the indices, which are the matrix's own
+        kept.eliminate_zeros()
+        return kept
+
+
+def read_timed(staged: StagedInteractions, *, max_bytes: int = MAX_BYTES) -> Timed:
+    """The matrix with the folds and the places of its interactions, which must have been staged.
+
+    Raises InputError as `read_matrix`.
     """
-    table = _table(staged, ["user", "item", "fold"], max_bytes)
-    # What is 0 would be no interaction: folds from -1 on become numbers from 1 on.
-    matrix = _matrix(table, table.column("fold").to_numpy().astype(np.float32) + 2, staged.shape)
-    folds = matrix.data.astype(np.int32) - 2
-    matrix.data[:] = 1
-    return matrix, folds
+    table = _table(staged, ["user", "item", "fold", "place"], max_bytes)
+    matrix = _matrix(table, np.arange(1, table.num_rows + 1), staged.shape, np.int64)
+    order = matrix.data - 1
+    folds, places = (table.column(name).to_numpy()[order].astype(np.int32) for name in ("fold", "place"))
+    ones = csr_matrix((np.ones(len(order), dtype=np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+    return Timed(ones, folds, places)
 
 
 def _table(staged: StagedInteractions, columns: list[str], max_bytes: int) -> pa.Table:
@@ -60,8 +87,8 @@ def _table(staged: StagedInteractions, columns: list[str], max_bytes: int) -> pa
     return staged.interactions.table(columns)
 
 
-def _matrix(table: pa.Table, values: NDArray[Any], shape: tuple[int, int]) -> csr_matrix:
+def _matrix(table: pa.Table, values: NDArray[Any], shape: tuple[int, int], kind: Any = np.float32) -> csr_matrix:
     user, item = (table.column(name).to_numpy() for name in ("user", "item"))
-    matrix = csr_matrix((values, (user, item)), shape=shape, dtype=np.float32)
+    matrix = csr_matrix((values, (user, item)), shape=shape, dtype=kind)
     matrix.sort_indices()
     return matrix

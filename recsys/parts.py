@@ -10,8 +10,8 @@ from typing import Any
 from scipy.sparse import csr_matrix
 
 from brightspark.core.errors import ArtifactError, InputError, did_you_mean
-from brightspark.recsys import cease, content, ease, factors, neighbours, popularity, towers, towers_fit
-from brightspark.recsys.part import Floats, Part
+from brightspark.recsys import cease, content, covisits, ease, factors, neighbours, popularity, towers, towers_fit
+from brightspark.recsys.part import Part
 from brightspark.recsys.towers_settings import TowersSettings
 
 SUFFIX = ".safetensors"
@@ -25,12 +25,13 @@ class Kind:
     settings: type[Any]
     """A frozen dataclass, each field of which has a default."""
     fit: Callable[..., Part]
-    """Takes the matrix of users × items and the settings, and as `features` those of the items."""
+    """Takes the matrix of users × items, the settings, and what it `reads` besides."""
     memory_bytes: Callable[[int, int, int, Any], int]
     """What `fit` needs beside the matrix, of users, items, interactions and the settings; it refuses by itself."""
-    reads_features: bool = False
-    """Whether `fit` takes the items' features, where they are known."""
-    needs_features: bool = False
+    reads: str | None = None
+    """`features` of the items (items × features), or `places` of the interactions in their users' time (a matrix)."""
+    needs: bool = True
+    """Whether it cannot do without."""
 
 
 KINDS = {
@@ -41,9 +42,10 @@ KINDS = {
         Kind(factors.Bpr, factors.BprSettings, factors.fit_bpr, factors.memory_bytes),
         Kind(neighbours.Neighbours, neighbours.NeighbourSettings, neighbours.fit, neighbours.memory_bytes),
         Kind(ease.Ease, ease.EaseSettings, ease.fit, ease.memory_bytes),
-        Kind(cease.Cease, cease.CeaseSettings, cease.fit, cease.memory_bytes, True, True),
-        Kind(content.Content, content.ContentSettings, content.fit, content.memory_bytes, True, True),
-        Kind(towers.Towers, TowersSettings, towers_fit.fit, towers_fit.memory_bytes, True),
+        Kind(cease.Cease, cease.CeaseSettings, cease.fit, cease.memory_bytes, "features"),
+        Kind(content.Content, content.ContentSettings, content.fit, content.memory_bytes, "features"),
+        Kind(towers.Towers, TowersSettings, towers_fit.fit, towers_fit.memory_bytes, "features", needs=False),
+        Kind(covisits.Covisits, covisits.CovisitSettings, covisits.fit, covisits.memory_bytes, "places"),
     )
 }
 
@@ -61,15 +63,18 @@ def kind(name: str) -> Kind:
     return KINDS[name]
 
 
-def learn(name: str, matrix: csr_matrix, settings: Any, features: Floats | None) -> Part:
-    """A part of users × items, with what is known of the items (items × features) where it reads that.
+def learn(name: str, matrix: csr_matrix, settings: Any, **known: Any) -> Part:
+    """A part of users × items, with what is `known` besides: `features` and `places`, as a Kind may read them.
 
-    Raises InputError where there is no such part, where it needs features and there are none, and what its `fit` does.
+    Raises InputError where there is no such part, where it needs what is not known, and what its `fit` does.
     """
     of = kind(name)
-    if of.needs_features and features is None:
-        raise InputError(f"{name} learns from what is known of the items, and there is nothing")
-    return of.fit(matrix, settings, features) if of.reads_features else of.fit(matrix, settings)
+    if of.reads is None:
+        return of.fit(matrix, settings)
+    told = known.get(of.reads)
+    if told is None and of.needs:
+        raise InputError(f"{name} learns from the {of.reads}, and there are none")
+    return of.fit(matrix, settings, told)
 
 
 def save(part: Part, folder: Path) -> Path:

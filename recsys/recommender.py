@@ -32,7 +32,7 @@ from brightspark.recsys.features import encode, learn_encoding
 from brightspark.recsys.feedback import count_interactions, interactions
 from brightspark.recsys.fit_settings import FOLDS, HybridFitSettings
 from brightspark.recsys.hybrid_training import Learned, learn_hybrid
-from brightspark.recsys.matrix import read_folds
+from brightspark.recsys.matrix import read_matrix
 from brightspark.recsys.model import KIND, HybridRecommenderModel
 from brightspark.recsys.predictor import FEATURES
 from brightspark.recsys.staged import StagedInteractions
@@ -123,7 +123,7 @@ class HybridRecommender(
         return HybridRecommenderModel(replace(artifact, address=str(kept)), **said)
 
     def _catalogue(self, staged: StagedInteractions) -> Catalogue:
-        histories, _ = read_folds(staged, max_bytes=self.settings.max_bytes)
+        histories = read_matrix(staged, binary=True, max_bytes=self.settings.max_bytes)
         users, items = (_ids(table, name) for table, name in ((staged.users, "user"), (staged.items, "item")))
         return Catalogue(users, items, self._names(items), histories)
 
@@ -145,16 +145,19 @@ class HybridRecommender(
 
 
 def folded(rows: DataFrame, seed: int) -> DataFrame:
-    """Interactions with their `fold`: each item's fall into FOLDS by a hash of user and item, as evenly as can be.
+    """Interactions with their `fold`, and their `place` in the user's time, from 1; 0 where there is no timestamp.
 
-    An item's only interaction is in none (-1): it would be unknown to the parts.
+    Each item's fall into FOLDS by a hash of user and item, as evenly as can be. An item's only interaction is in none
+    (-1): it would be unknown to the parts.
     """
     item = Window.partitionBy("item")
     chance = F.xxhash64(F.lit(seed), F.col("user").cast("string"), F.col("item").cast("string"))
     place = F.row_number().over(item.orderBy(chance, "user"))
     start = F.pmod(F.xxhash64(F.lit(seed), F.col("item").cast("string")), F.lit(FOLDS))
     fold = F.when(F.count(F.lit(1)).over(item) > 1, F.pmod(place + start, F.lit(FOLDS))).otherwise(-1)
-    return rows.withColumn("fold", fold.cast("int"))
+    by_time = Window.partitionBy("user").orderBy(F.col("timestamp").asc_nulls_last())
+    in_time = F.when(F.col("timestamp").isNotNull(), F.rank().over(by_time)).otherwise(0)
+    return rows.withColumns({"fold": fold.cast("int"), "place": in_time.cast("int")})
 
 
 def _named(dataset: DataFrame, settings: HybridFitSettings) -> DataFrame:
@@ -165,8 +168,9 @@ def _named(dataset: DataFrame, settings: HybridFitSettings) -> DataFrame:
         if settings.rating_col is None
         else rating_column(dataset, settings.rating_col, "rating_col").alias("rating"),
     ]
-    if settings.timestamp_col is not None:
-        columns.append(time_column(dataset, settings.timestamp_col, "s", "timestamp_col").alias("timestamp"))
+    moment = settings.timestamp_col or ("timestamp" if "timestamp" in dataset.columns else None)
+    if moment is not None:
+        columns.append(time_column(dataset, moment, "s", "timestamp_col").alias("timestamp"))
     return dataset.select(*columns)
 
 

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from brightspark.recsys.feature_matrix import read_features
 from brightspark.recsys.fit_settings import HybridFitSettings
 from brightspark.recsys.hybrid_training import learn_hybrid
-from brightspark.recsys.matrix import read_matrix
+from brightspark.recsys.matrix import read_matrix, read_timed
 from brightspark.recsys.part import Part
 from brightspark.recsys.parts import kind, learn
 from brightspark.recsys.staged import StagedInteractions
@@ -27,6 +27,7 @@ CHOICES: dict[str, Mapping[str, Sequence[Any]]] = {
     "popularity": {},
     "content": {},
     "towers": {},
+    "covisits": {"window": (3, 5, 10, 20), "neighbours": (100, 500, 2000)},
     "als": {
         "factors": (16, 24, 32, 48, 64), "regularization": (1.0, 10.0, 30.0, 60.0), "alpha": (2.0, 5.0, 10.0, 20.0),
     },
@@ -100,8 +101,10 @@ def hybrid(
 
 def learned(name: str, staged: str, matrix: csr_matrix, settings: Mapping[str, Any], seed: int) -> Part:
     """A part of all interactions that are staged."""
-    features = read_features(StagedInteractions.open(staged))
-    return learn(name, matrix, kind(name).settings(**_seeded(name, settings, seed)), features)
+    opened = StagedInteractions.open(staged)
+    places = read_timed(opened).part_places(np.ones(matrix.nnz, dtype=bool))
+    own = kind(name).settings(**_seeded(name, settings, seed))
+    return learn(name, matrix, own, features=read_features(opened), places=places)
 
 
 def _write(part: Part, matrix: csr_matrix, k: int, out: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from brightspark.core.errors import ArtifactError, InputError
-from brightspark.recsys import cease, content, ease, popularity
+from brightspark.recsys import cease, content, covisits, ease, popularity
 from brightspark.recsys.catalogue import Catalogue
 from brightspark.recsys.content import Content
 from brightspark.recsys.evidence import KINDS, Candidates, ask, candidates, compared, evidence, hide
@@ -208,24 +208,54 @@ class TestFeatures:
         assert (part.features[7] == 0).all()
 
 
+class TestCovisits:
+    def test_what_came_soon_after_one_another_counts_by_how_near_it_stood(self) -> None:
+        """Two users with the orders 0 1 2 3 and 2 0; item 4 has no moment."""
+        rows, items, places = [0, 0, 0, 0, 0, 1, 1], [0, 1, 2, 3, 4, 2, 0], [1, 2, 3, 4, 0, 1, 2]
+        matrix = csr_matrix((np.ones(7, dtype=np.float32), (rows, items)), shape=(2, 5))
+        when = csr_matrix((np.array(places, dtype=np.float32), (rows, items)), shape=(2, 5))
+        found = covisits.fit(matrix, covisits.CovisitSettings(window=2), when).similarity.toarray()
+        far = np.exp(-1)
+        counts = np.zeros((5, 5))
+        for one, other, weight in ((0, 1, 1), (1, 2, 1), (2, 3, 1), (0, 2, far + 1), (1, 3, far)):
+            counts[one, other] = counts[other, one] = weight
+        scale = 1 / np.sqrt(counts.sum(axis=1) + covisits.SHRINKING)
+        np.testing.assert_allclose(found, counts * scale[:, None] * scale, rtol=1e-5)
+
+    def test_only_the_nearest_are_kept(self) -> None:
+        draw = np.random.default_rng(0).random((6, 6)).astype(np.float32)
+        kept = covisits.nearest(csr_matrix(draw), 2).toarray()
+        for row, of in zip(draw, kept, strict=True):
+            best = np.sort(row)[-2:]
+            np.testing.assert_allclose(np.sort(of)[-2:], best)
+            assert np.count_nonzero(of) == 2
+
+    def test_without_a_moment_nothing_is_near(self) -> None:
+        matrix = seen()
+        part = covisits.fit(matrix, covisits.CovisitSettings(), csr_matrix(matrix.shape, dtype=np.float32))
+        assert not part.scores(matrix, everyone()).any()
+
+
 class TestParts:
     def test_all_that_fit_are_chosen_and_the_others_say_why(self) -> None:
-        names, left_out = chosen_parts(HybridFitSettings(), seen(), features=True)
+        names, left_out = chosen_parts(HybridFitSettings(), seen(), {"features"})
         assert names == ["popularity", "als", "bpr", "neighbours", "cease", "content", "towers"]
-        assert list(left_out) == ["ease"]
-        names, left_out = chosen_parts(HybridFitSettings(), seen(), features=False)
+        assert left_out["covisits"] == "no interaction has a moment"
+        assert "ease" in left_out
+        assert "covisits" in chosen_parts(HybridFitSettings(), seen(), {"places"})[0]
+        names, left_out = chosen_parts(HybridFitSettings(), seen(), ())
         assert "ease" in names
         assert left_out["content"] == "nothing is known of the items"
         wide = cast(Any, SimpleNamespace(shape=(1_000, 50_000), nnz=10_000))
-        names, left_out = chosen_parts(HybridFitSettings(max_bytes=10 << 20), wide, features=True)
+        names, left_out = chosen_parts(HybridFitSettings(max_bytes=10 << 20), wide, {"features"})
         assert names == ["popularity", "content"]
         assert "GiB, more than max_bytes" in left_out["als"]
-        _, left_out = chosen_parts(HybridFitSettings(max_bytes=1 << 40), wide, features=False)
+        _, left_out = chosen_parts(HybridFitSettings(max_bytes=1 << 40), wide, ())
         assert left_out["ease"] == "50,000 items are more than 40,000"
 
     def test_one_that_is_named_and_cannot_be_is_refused(self) -> None:
         with pytest.raises(InputError, match="parts names 'content', and nothing is known of the items"):
-            chosen_parts(HybridFitSettings(parts=("popularity", "content")), seen(), features=False)
+            chosen_parts(HybridFitSettings(parts=("popularity", "content")), seen(), ())
 
 
 class TestLists:
