@@ -5,6 +5,8 @@ training. A quarter of each item's ratings is the test. Each part is tuned by nD
 ratings with the same budget of settings, drawn at random from choices that `quality/recommenders.py` states, then
 learned from all training ratings and measured on the test once. The intervals are a paired bootstrap over the users.
 
+With `--split last` each user's last rating is the test, and the last but one is what is tuned on.
+
 `cease` is EASE with the films' years and genres, `hybrid` all parts but `ease` with the settings that were found for
 each, re-ranked by weights that are learned on `--crossfits` folds of the training ratings. `towers` are not tuned (a
 training takes long): they have their defaults.
@@ -29,7 +31,15 @@ from brightspark import samples
 from brightspark.core.ranking_comparison import compare
 from brightspark.core.ranking_metrics import ranking
 from brightspark.core.session import session
-from brightspark.recsys import interactions, read_items, read_ratings, stage_interactions, stratified_by_item
+from brightspark.recsys import (
+    Split,
+    interactions,
+    leave_last_out,
+    read_items,
+    read_ratings,
+    stage_interactions,
+    stratified_by_item,
+)
 from brightspark.recsys.codes import coded
 from brightspark.recsys.features import encode, learn_encoding
 from brightspark.recsys.recommender import folded
@@ -43,6 +53,7 @@ RESULT = Path(__file__).parent / "results" / "quality_recsys.json"
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.2
 LONGEST = 50  # places of a list
 HYBRID = "hybrid"
+STRATIFIED, LAST = "stratified", "last"
 
 
 def main() -> None:
@@ -54,20 +65,21 @@ def main() -> None:
         "| part | settings | validation nDCG@10 | nDCG@10 | precision@10 | recall@50 | coverage@10 | novelty@10 | fit |"
     )
     spark = session("benchmark")
-    setting = {"test_share": TEST_SHARE, "validation_share": VALIDATION_SHARE, "by": "item"}
+    setting: dict[str, Any] = {"test_share": TEST_SHARE, "validation_share": VALIDATION_SHARE, "by": "item"}
     kept = Kept(RESULT, "stratified by item", setting, described)
+    if options.split == LAST:
+        kept = Kept(RESULT, "leave last out", {"last": 1}, described)
     for seed in range(options.seeds):
         with tempfile.TemporaryDirectory(prefix="brightspark-bench-") as folder:
-            print(
-                measure(spark, options.part or list(CHOICES), seed, options.crossfits, kept, Path(folder)), flush=True
-            )
+            print(measure(spark, options, seed, kept, Path(folder)), flush=True)
 
 
-def measure(spark: SparkSession, names: list[str], seed: int, crossfits: int, kept: Kept, folder: Path) -> str:
+def measure(spark: SparkSession, options: argparse.Namespace, seed: int, kept: Kept, folder: Path) -> str:
     """All parts and the hybrid on one split, a line of the table each; lines of how the hybrid compares."""
-    train, test, items = prepare(spark, seed, folder)
+    crossfits = options.crossfits
+    train, test, items = prepare(spark, options.split, seed, folder)
     lists, reports, found = {}, {}, {}
-    for name in names:
+    for name in options.part or CHOICES:
         where = {"staged": str(folder / "learning"), "held_back": str(folder / "held_back.parquet")}
         asked = {"name": name, "settings": drawn(name)}
         tuned = kept.run("quality.recommenders:tune", seed, asked, f"{name}, tuned", **where)
@@ -105,19 +117,26 @@ def measure(spark: SparkSession, names: list[str], seed: int, crossfits: int, ke
     )
 
 
-def prepare(spark: SparkSession, seed: int, folder: Path) -> tuple[DataFrame, DataFrame, int]:
+def prepare(spark: SparkSession, split: str, seed: int, folder: Path) -> tuple[DataFrame, DataFrame, int]:
     """Stages what is learned from for tuning and for the test; the training and test rows, and how many items are."""
     source = samples.movielens()
     ratings = interactions(read_ratings(spark, str(source / "ratings.parquet")))
     catalogue = read_items(spark, str(source / "items.parquet"))
-    train, test = (side.persist() for side in stratified_by_item(ratings, test_share=TEST_SHARE, seed=seed))
-    learn, held_back = stratified_by_item(train, test_share=VALIDATION_SHARE, seed=seed)
+    train, test = (side.persist() for side in parted(ratings, split, TEST_SHARE, seed))
+    learn, held_back = parted(train, split, VALIDATION_SHARE, seed)
     features = encode(catalogue, learn_encoding(catalogue))
     for name, rows in (("learning", folded(learn, seed)), ("train", folded(train, seed))):
         stage_interactions(rows, str(folder / name), items=catalogue, features=features)
     maps = (read_map(spark, folder / "learning", name) for name in ("users", "items"))
     coded(held_back, *maps).toPandas().to_parquet(folder / "held_back.parquet")
     return train, test, catalogue.count()
+
+
+def parted(ratings: DataFrame, split: str, share: float, seed: int) -> Split:
+    """What is learned from, and what is measured."""
+    if split == LAST:
+        return leave_last_out(ratings, seed=seed)
+    return stratified_by_item(ratings, test_share=share, seed=seed)
 
 
 def read_map(spark: SparkSession, staged: Path, name: str) -> DataFrame:
@@ -154,6 +173,7 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", action="append", choices=list(CHOICES))
+    parser.add_argument("--split", choices=[STRATIFIED, LAST], default=STRATIFIED)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--crossfits", type=int, default=4)
     return parser.parse_args()
