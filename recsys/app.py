@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -14,10 +14,10 @@ from brightspark.apps.kept import absent, of_demo
 from brightspark.apps.options import Options
 from brightspark.apps.picks import PICK
 from brightspark.core.cli import sample_or_path
-from brightspark.core.errors import InputError
 from brightspark.core.worker import local_folder
+from brightspark.recsys.app_clicks import Clicks
 from brightspark.recsys.app_lists import K, Lister
-from brightspark.recsys.app_view import CANNOT, LIKE, View
+from brightspark.recsys.app_view import View
 from brightspark.recsys.model import HybridRecommenderModel
 from brightspark.recsys.predictor import Recommender
 
@@ -99,7 +99,7 @@ def _build(view: View, examples: Sequence[Sequence[str]]) -> None:
             answer = gr.HTML(awaiting, js_on_load=SHOW, elem_id="recommended", elem_classes="bs-answer")
     liked = Parts(text, found, answer)
     alike = _alike(view)
-    _listen(view, liked, alike, chips, diversity, ask, gallery, sets)
+    _listen(Clicks(view, sets), liked, alike, chips, diversity, ask, gallery)
 
 
 def _alike(view: View) -> Parts:
@@ -124,66 +124,20 @@ def _search(label: str, name: str) -> tuple[gr.Textbox, gr.HTML]:
 
 
 def _listen(
-    view: View, liked: Parts, alike: Parts, chips: gr.HTML, diversity: gr.Slider, ask: gr.Button, gallery: gr.HTML,
-    sets: Sequence[list[int]],
-) -> None:  # fmt: skip
+    clicks: Clicks, liked: Parts, alike: Parts, chips: gr.HTML, diversity: gr.Slider, ask: gr.Button, gallery: gr.HTML
+) -> None:
     chosen = gr.State([])  # of each visitor, kept by the server
-
-    def changed(codes: list[int], different: float) -> tuple[Any, ...]:
-        return codes, view.chosen(codes), view.recommended(codes, different)
-
-    def add(code: int, codes: list[int], different: float) -> tuple[Any, ...]:
-        try:
-            return changed(view.with_one(codes, code), different)
-        except InputError as error:
-            return gr.skip(), gr.skip(), html.problem(CANNOT, str(error))
-
-    def pick(event: gr.EventData, codes: list[int], different: float) -> tuple[Any, ...]:
-        return "", "", *add(_code(view, event), codes, different)
-
-    def first(typed: str | None, codes: list[int], different: float) -> tuple[Any, ...]:
-        code = view.first(typed or "")
-        if code is None:
-            return gr.skip(), view.found(typed or ""), gr.skip(), gr.skip(), gr.skip()
-        return "", "", *add(code, codes, different)
-
-    def remove(event: gr.EventData, codes: list[int], different: float) -> tuple[Any, ...]:
-        gone = _code(view, event)
-        return changed([code for code in codes if code != gone], different)
-
-    def example(event: gr.EventData, different: float) -> tuple[Any, ...]:
-        return changed(list(sets[int(event.index)]), different)
-
-    def deed(event: gr.EventData, codes: list[int], different: float) -> tuple[Any, ...]:
-        code = _code(view, event)
-        if str(event.pick).startswith(LIKE):
-            return *add(code, codes, different), gr.skip()
-        return gr.skip(), gr.skip(), gr.skip(), view.alike(code)
-
-    def pick_alike(event: gr.EventData) -> tuple[str, str, str]:
-        return "", "", view.alike(_code(view, event))
-
-    def first_alike(typed: str | None) -> tuple[Any, ...]:
-        code = view.first(typed or "")
-        return (gr.skip(), view.found(typed or ""), gr.skip()) if code is None else ("", "", view.alike(code))
-
     # One after the other: no click works on what is chosen while another one changes it.
     listen = partial(gr.on, show_progress="hidden", api_visibility="private", trigger_mode="multiple",
                      concurrency_limit=1, concurrency_id="recommendations")  # fmt: skip
-    now = [chosen, diversity]
-    shown = [chosen, chips, liked.answer]
+    view, now, shown = clicks.view, [chosen, diversity], [chosen, chips, liked.answer]
     for part in (liked, alike):  # Gradio's `input` hears keys only, no paste and no Backspace
         listen([part.text.change], view.found, part.text, part.found, trigger_mode="always_last")
-    listen([liked.found.click], pick, now, [liked.text, liked.found, *shown])
-    listen([liked.text.submit], first, [liked.text, *now], [liked.text, liked.found, *shown])
-    listen([chips.click], remove, now, shown)
-    listen([gallery.click], example, diversity, shown)
+    listen([liked.found.click], clicks.pick, now, [liked.text, liked.found, *shown])
+    listen([liked.text.submit], clicks.first, [liked.text, *now], [liked.text, liked.found, *shown])
+    listen([chips.click], clicks.remove, now, shown)
+    listen([gallery.click], clicks.example, diversity, shown)
     listen([ask.click, diversity.change], view.recommended, now, liked.answer, trigger_mode="always_last")
-    listen([liked.answer.click, alike.answer.click], deed, now, [*shown, alike.answer])
-    listen([alike.found.click], pick_alike, None, list(alike))
-    listen([alike.text.submit], first_alike, alike.text, list(alike))
-
-
-def _code(view: View, event: gr.EventData) -> int:
-    """The item whose button was pressed."""
-    return view.lister.code(str(event.pick).rpartition(":")[2])
+    listen([liked.answer.click, alike.answer.click], clicks.deed, now, [*shown, alike.answer])
+    listen([alike.found.click], clicks.pick_alike, None, list(alike))
+    listen([alike.text.submit], clicks.first_alike, alike.text, list(alike))

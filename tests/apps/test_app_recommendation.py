@@ -57,7 +57,6 @@ def model(spark: SparkSession, cached: Path) -> HybridRecommenderModel:
         title = F.when(F.col("item") == film, F.lit(called)).otherwise(title)
     settings: dict[str, Any] = {
         "name_col": "title", "parts": ("popularity", "ease", "content"), "crossfits": 1,
-        "part_settings": {"ease": {"l2": 20.0}},
     }  # fmt: skip
     made: HybridRecommenderModel = HybridRecommender(items=films(spark).withColumn("title", title), **settings).fit(
         rated(spark)
