@@ -55,12 +55,9 @@ def model(spark: SparkSession, cached: Path) -> HybridRecommenderModel:
     title = F.col("title")
     for film, called in TITLES.items():
         title = F.when(F.col("item") == film, F.lit(called)).otherwise(title)
-    settings: dict[str, Any] = {
-        "name_col": "title", "parts": ("popularity", "ease", "content"), "crossfits": 1,
-    }  # fmt: skip
-    made: HybridRecommenderModel = HybridRecommender(items=films(spark).withColumn("title", title), **settings).fit(
-        rated(spark)
-    )
+    parts = ("popularity", "ease", "content")
+    recommender = HybridRecommender(films(spark).withColumn("title", title), name_col="title", parts=parts, crossfits=1)
+    made: HybridRecommenderModel = recommender.fit(rated(spark))
     return made
 
 
