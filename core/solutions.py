@@ -15,7 +15,7 @@ def solutions(module: str) -> list[str]:
     """The names of the solutions that have a module `module` (`cli`, `demo`, `app`), in alphabetical order.
 
     >>> solutions("cli")
-    ['nlp', 'vision']
+    ['nlp', 'recsys', 'vision']
     """
     found = {
         folder.name

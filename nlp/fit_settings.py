@@ -15,7 +15,7 @@ SENTIMENT: Mapping[str, Any] = {"training_tokens": 128, "monitor": "balanced_acc
 """Defaults for sentiment: posts and reviews are short, or say it early, and one feeling is often far more frequent."""
 
 
-RATE_BY_WIDTH, HIGHEST_RATE = 0.0768, 3e-4
+BASE_RATE, BASE_WIDTH, HIGHEST_RATE = 1e-4, 768, 3e-4
 
 
 def usual_rate(width: int | None, lora_rank: int | None = None) -> float:
@@ -30,7 +30,7 @@ def usual_rate(width: int | None, lora_rank: int | None = None) -> float:
     """
     if lora_rank is not None:
         return LORA_RATE
-    return min(HIGHEST_RATE, RATE_BY_WIDTH / (width or 768))
+    return min(HIGHEST_RATE, BASE_RATE * (BASE_WIDTH / (width or BASE_WIDTH)))
 
 
 @dataclass(frozen=True, kw_only=True)
