@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,6 @@ from brightspark.core.errors import SettingError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from brightspark.core.estimator import TrainingEstimator
     from brightspark.core.model import ScoringModel
 
 ERROR_RATE = 0.01  # the share of rows that may fail where --quarantine is given
@@ -54,7 +53,7 @@ Reader = Callable[["SparkSession", str], "DataFrame"]
 
 
 def fit(
-    estimator: type[TrainingEstimator[Any]],
+    estimator: type[Any],
     named: Mapping[str, Any],
     more: Sequence[str] | None,
     *,
@@ -63,28 +62,36 @@ def fit(
     out: str,
     overwrite: bool,
     as_json: bool,
-) -> None:
+    follow: Callable[..., AbstractContextManager[Callable[..., None]]] | None = None,
+    equip: Callable[[Any, SparkSession], object] | None = None,
+    sources: Sequence[str] = (),
+) -> Any:
     """Trains on what `read` makes of `source`, and saves the model to `out`; the same call goes on after a death.
 
     `named` are settings, `more` others as NAME=VALUE. Without a `run_folder` the training lies in `out`.training, and
-    is deleted at the end.
+    is deleted at the end. `follow` gives what the estimator's `watch` is told while it trains, by default its journal's
+    lines; `equip` gives an estimator what is no setting, out of other `sources`. Gives the model.
     """
     from brightspark.core.params import parsed
     from brightspark.core.publish import refuse_existing, refuse_replacing
     from brightspark.core.storage import absolute
     from brightspark.core.training_progress import training_progress
 
+    follow = follow or training_progress
     try:
         settings = {**named, **parsed(estimator.Settings, more or ())}
         beside = None if settings["run_folder"] else _beside(out)
         trainer = estimator(**{**settings, "run_folder": settings["run_folder"] or beside})
     except SettingError as error:
         raise typer.BadParameter(str(error)) from None
-    refuse_replacing(source, out, *([beside] if beside else []))
+    for one in (source, *sources):
+        refuse_replacing(one, out, *([beside] if beside else []))
     spark = start_session(quiet=as_json)
     if not overwrite:
         refuse_existing(spark, out)
-    with training_progress(quiet=as_json) as trainer.watch:
+    if equip is not None:
+        equip(trainer, spark)
+    with follow(quiet=as_json) as trainer.watch:
         trained = trainer.fit(read(spark, absolute(source)))
     (trained.write().overwrite() if overwrite else trained.write()).save(out)
     if beside is not None:
@@ -95,6 +102,7 @@ def fit(
     labels = trained.artifact.labels
     title = f"{len(labels)} labels, in {out}" if labels else f"trained, in {out}"
     show({"out": out, **trained.artifact.metrics}, title=title, as_json=as_json)
+    return trained
 
 
 def _beside(out: str) -> str:

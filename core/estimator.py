@@ -148,7 +148,7 @@ class TrainingEstimator(Configured[S], Estimator[Any], DefaultParamsReadable[Any
             learned = taking_part.filter(~held_out)
             fit = Fit(spark=dataset.sparkSession, place=place, survey=found, learned=learned)
             with alone:
-                facts = self.facts(fit)
+                facts = self.facts(fit)  # before the settings, which may go by what it writes
                 todo = Run(
                     folder=fit.run,
                     builder=self.builder,

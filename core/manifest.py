@@ -38,6 +38,24 @@ class Shard:
         return cls(**{**raw, "row_groups": tuple(raw["row_groups"])})
 
 
+def describe_shard(file: str) -> Shard:
+    """A Parquet file by its footer; its name is that of its folder and its own."""
+    import pyarrow.parquet as pq
+
+    with Storage().open(file, whole=False) as opened:
+        footer = pq.read_metadata(opened)
+        size = opened.seek(0, 2)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    folder, name = file.rsplit("/", 2)[1:]
+    return Shard(
+        name=f"{folder}/{name}",
+        rows=footer.num_rows,
+        bytes=size,
+        raw_bytes=sum(group.total_byte_size for group in groups),
+        row_groups=tuple(group.num_rows for group in groups),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What `stage` wrote at `path`. It is written last, so that half a staging is never seen."""

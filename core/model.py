@@ -94,14 +94,14 @@ class ScoringModel(Configured[S], Model, MLWritable, MLReadable[Any]):
         return make_scorer(local_folder(self.artifact), self.loader, self.settings)
 
     def _scoring(self, df: DataFrame) -> Scoring:
-        return Scoring(
-            loader=self.loader,
-            # Labels can be tens of thousands; the workers read them from the model's own files.
-            artifact=replace(self.artifact, labels=(), settings={}, metrics={}, training={}, limits=()),
-            settings=self.settings,
-            columns=self.input_columns(df),
-            answer_type=self.answer_type(),
-        )
+        return self._scoring_by(self.loader, self.settings, self.input_columns(df), self.answer_type())
+
+    def _scoring_by(
+        self, loader: str, settings: ScoringSettings, columns: tuple[str, ...], answer_type: pa.StructType
+    ) -> Scoring:
+        # Labels can be tens of thousands; the workers read them from the model's own files.
+        sent = replace(self.artifact, labels=(), settings={}, metrics={}, training={}, limits=())
+        return Scoring(loader=loader, artifact=sent, settings=settings, columns=columns, answer_type=answer_type)
 
     def _metadata(self) -> dict[str, Any]:
         """What travels in the metadata of an answer's column, so that `evaluate` needs the table only."""

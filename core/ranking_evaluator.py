@@ -7,13 +7,13 @@ from typing import Any
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, SettingError, did_you_mean
+from brightspark.core.ranking_lists import LONGEST, scores
+from brightspark.core.ranking_report import METRICS
 from brightspark.core.transform import quoted
-
-METRICS = ("ndcg", "map", "precision", "recall", "mrr", "hit_rate")
 
 
 class RankingEvaluator(Evaluator, DefaultParamsReadable[Any], DefaultParamsWritable):
@@ -21,7 +21,7 @@ class RankingEvaluator(Evaluator, DefaultParamsReadable[Any], DefaultParamsWrita
 
     Reads rows that were held out, one for each relevant item of a user: `user_col` and `rank_col`, its place on the
     user's list over the full catalogue (from 1), null where it is not on it. No list is made: the places are enough.
-    The metrics are those of `brightspark.core.ranking_metrics`, and the default is nDCG at 10.
+    The metrics are those of `brightspark.core.ranking_lists.scores`, and the default is nDCG at 10.
 
     >>> RankingEvaluator("recall", k=50).isLargerBetter()
     True
@@ -36,8 +36,8 @@ class RankingEvaluator(Evaluator, DefaultParamsReadable[Any], DefaultParamsWrita
         super().__init__()
         if metric not in METRICS:
             raise SettingError(f"metric={metric!r} is not known; {did_you_mean(metric, METRICS)}")
-        if k < 1:
-            raise SettingError(f"k={k} must be at least 1")
+        if not 1 <= k <= LONGEST:
+            raise SettingError(f"k={k} must be from 1 to {LONGEST:,}")
         self._set(metric=metric, k=k, user_col=user_col, rank_col=rank_col)
 
     def isLargerBetter(self) -> bool:  # noqa: N802, the name is pyspark's
@@ -53,31 +53,11 @@ class RankingEvaluator(Evaluator, DefaultParamsReadable[Any], DefaultParamsWrita
                 raise InputError(f"the table has no column {name!r}; {did_you_mean(name, dataset.columns)}")
         place = F.col(quoted(rank))
         users = dataset.groupBy(quoted(user)).agg(
-            F.count(F.lit(1)).alias("relevant"),
+            F.count(F.lit(1)).cast("int").alias("relevant"),
             F.array_sort(F.collect_list(F.when(place <= k, place))).alias("hits"),
         )
-        value: float | None = users.agg(F.avg(_at(self.getOrDefault(self.metric), k))).collect()[0][0]
+        of_user = scores(F.col("hits"), F.col("relevant"), k)[self.getOrDefault(self.metric)]
+        value: float | None = users.agg(F.avg(of_user)).collect()[0][0]
         if value is None:
             raise InputError("there are no rows to measure")
         return value
-
-
-def _at(metric: str, k: int) -> Column:
-    """The metric of a user, of `relevant` items, `hits` of which are on the list, at these places in order."""
-    hits, relevant = F.size("hits"), F.col("relevant")
-    possible = F.least(relevant, F.lit(k))
-    if metric == "ndcg":
-        ideal = _sum(F.sequence(F.lit(1), possible.cast("int")), lambda at: 1 / F.log2(at + 1.0))
-        return _sum(F.col("hits"), lambda at: 1 / F.log2(at + 1.0)) / ideal
-    if metric == "map":
-        numbered = F.transform("hits", lambda at, number: (number + 1) / at)
-        return _sum(numbered, lambda share: share) / possible
-    if metric == "mrr":
-        return F.when(hits > 0, 1 / F.element_at("hits", 1)).otherwise(0.0)
-    if metric == "hit_rate":
-        return (hits > 0).cast("double")
-    return hits / (F.lit(k) if metric == "precision" else relevant)
-
-
-def _sum(values: Column, of: Any) -> Column:
-    return F.aggregate(values, F.lit(0.0), lambda total, value: total + of(value))

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
 from brightspark.core.errors import BudgetError, InputError, one_line
-from brightspark.core.manifest import Manifest, Shard, read_manifest, write_manifest
+from brightspark.core.manifest import Manifest, describe_shard, read_manifest, write_manifest
 from brightspark.core.remote import on_a_worker
 from brightspark.core.storage import Storage, absolute, list_folder, remove_folder, split_scheme
 from brightspark.core.transform import quoted
@@ -165,7 +164,7 @@ def _finish(path: str, folder: str, columns: Mapping[str, str], written: _Writte
     """Writes the manifest of the shards in a folder, as their own footers describe them; its content."""
     _, files = list_folder(Storage(), f"{path}/{folder}")
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        described = list(pool.map(_described, [file.path for file in files if file.path.endswith(".parquet")]))
+        described = list(pool.map(describe_shard, [file.path for file in files if file.path.endswith(".parquet")]))
     # An empty partition leaves an empty file.
     shards = tuple(sorted((shard for shard in described if shard.rows), key=lambda shard: shard.name))
     found = sum(shard.rows for shard in shards)
@@ -177,21 +176,6 @@ def _finish(path: str, folder: str, columns: Mapping[str, str], written: _Writte
     write_manifest(manifest)
     content: dict[str, Any] = json.loads(manifest.to_json())
     return content
-
-
-def _described(file: str) -> Shard:
-    with Storage().open(file, whole=False) as opened:
-        footer = pq.read_metadata(opened)
-        size = opened.seek(0, 2)
-    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-    folder, name = file.rsplit("/", 2)[1:]
-    return Shard(
-        name=f"{folder}/{name}",
-        rows=footer.num_rows,
-        bytes=size,
-        raw_bytes=sum(group.total_byte_size for group in groups),
-        row_groups=tuple(group.num_rows for group in groups),
-    )
 
 
 def _forget(spark: SparkSession, folder: str) -> None:

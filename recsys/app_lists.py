@@ -96,7 +96,7 @@ class Lister:
         return list(outcome.answer["items"]), seconds
 
     def _place(self, one: dict[str, Any], share: float) -> Place:
-        code = int(self.known.catalogue.item_codes([one["item"]])[0])
+        code = self.known.catalogue.item_code(one["item"])
         return Place(code, self.name(code), one["reason"], share)
 
     def _id(self, code: int) -> Any:

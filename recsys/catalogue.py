@@ -42,6 +42,14 @@ class Catalogue:
         """UNKNOWN for what is not in the catalogue, and for null."""
         return _codes(self._items, ids)
 
+    def item_code(self, item: Any) -> int:
+        """The code of one item; UNKNOWN as above."""
+        try:
+            found = self._items.get_loc(item)
+        except (KeyError, TypeError):
+            return UNKNOWN
+        return found if isinstance(found, int) else UNKNOWN
+
     @cached_property
     def _users(self) -> pd.Index[Any]:
         found: pd.Index[Any] = pd.Index(self.users.to_pandas())

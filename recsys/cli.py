@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +16,10 @@ from brightspark.core.cli import (
     JsonOption,
     OutOption,
     OverwriteOption,
-    at_terminal,
     progress,
     show,
     start_session,
 )
-from brightspark.core.errors import SettingError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -51,45 +51,40 @@ def fit(
     timestamp: Annotated[str | None, typer.Option(help="The column of moments; by default `timestamp`.")] = None,
     name: Annotated[str | None, typer.Option(help="The items' column of what to call them, in reasons.")] = None,
     setting: commands.SetOption = None,
-    run_folder: Annotated[
-        str | None, typer.Option(help="Where interactions are staged, seen by all workers; by default a cache.")
-    ] = None,
+    run_folder: commands.RunFolderOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn from who turned to what, and from what is known of the items."""
-    from brightspark.core.params import parsed
-    from brightspark.core.publish import refuse_existing, refuse_replacing
+    """Learn from who turned to what, and from what is known of the items. The same command goes on after a kill."""
     from brightspark.recsys import HybridRecommender, read_items, read_ratings
-    from brightspark.recsys.fit_settings import HybridFitSettings
 
-    try:
-        told = {"name_col": name, "run_folder": run_folder}
-        settings = {**told, **parsed(HybridFitSettings, setting or ())}
-        HybridRecommender(**settings)
-    except SettingError as error:
-        raise typer.BadParameter(str(error)) from None
-    refuse_replacing(ratings, out, *([items] if items else []))
-    spark = start_session(quiet=as_json)
-    if not overwrite:
-        refuse_existing(spark, out)
-    table = read_ratings(
-        spark, ratings, format=format, user_col=user, item_col=item, rating_col=rating or None, timestamp_col=timestamp
-    )
-    known = None if items is None else read_items(spark, items, item_col=item)
-    recommender = HybridRecommender(items=known, **settings)
-    if at_terminal() and not as_json:
-        recommender.watch = partial(typer.echo, err=True)
-    started = time.perf_counter()
-    model: HybridRecommenderModel = recommender.fit(table)
-    (model.write().overwrite() if overwrite else model.write()).save(out)
-    said = model.artifact.training
-    found = {name: said[name] for name in ("interactions", "users", "items")}
-    show(
-        {"out": out, **found, "parts": ", ".join(said["weights"]), "seconds": round(time.perf_counter() - started, 1)},
-        title=f"{found['interactions']:,} interactions of {found['users']:,} users, in {out}",
+    def equip(recommender: HybridRecommender, spark: SparkSession) -> None:
+        recommender.items = None if items is None else read_items(spark, items, item_col=item)
+
+    def read(spark: SparkSession, path: str) -> DataFrame:
+        return read_ratings(
+            spark, path, format=format, user_col=user, item_col=item, rating_col=rating or None, timestamp_col=timestamp
+        )
+
+    commands.fit(
+        HybridRecommender,
+        {"name_col": name, "run_folder": run_folder},
+        setting,
+        source=ratings,
+        read=read,
+        out=out,
+        overwrite=overwrite,
         as_json=as_json,
+        follow=_follow,
+        equip=equip,
+        sources=[] if items is None else [items],
     )
+
+
+@contextmanager
+def _follow(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Says on stderr what is being learned."""
+    yield (lambda text: None) if quiet else partial(typer.echo, err=True)
 
 
 @app.command()

@@ -59,8 +59,14 @@ def fit(matrix: csr_matrix, settings: ContentSettings, features: Floats) -> Cont
     known = features.any(axis=1, keepdims=True)
     mean, spread = (how(features, axis=0, where=known) for how in (np.mean, np.std))
     scaled = (features - mean) / np.where(spread > 0, spread, 1) * known
-    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
-    return Content((scaled / np.where(lengths > 0, lengths, 1)).astype(np.float32))
+    return Content(unit(scaled))
+
+
+def unit(rows: Floats) -> Floats:
+    """Each row at length 1; rows of nothing stay."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    found: Floats = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return found
 
 
 def memory_bytes(users: int, items: int, interactions: int, settings: ContentSettings) -> int:

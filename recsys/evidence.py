@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from brightspark.recsys.part import Codes, Floats, Part, check_scores
-from brightspark.recsys.top import best
+from brightspark.recsys.top import best, hide
 
 FURTHEST = 6.0  # standard deviations from the mean: what is further away says no more
 KINDS = ("score", "place")
@@ -39,23 +39,29 @@ class Candidates:
         return len(self.rows)
 
 
-def ask(parts: Sequence[Part], histories: csr_matrix, users: Codes) -> list[Floats]:
-    """Each part's scores of a block, users × items; raises ModelError for a part whose scores are no numbers."""
+def ask(
+    parts: Sequence[Part], histories: csr_matrix, users: Codes, hidden: NDArray[np.bool_] | None = None
+) -> list[Floats]:
+    """Each part's scores of a block, users × items, -inf for what a user has seen and for items `hidden` from all.
+
+    Raises ModelError for a part whose scores are no numbers.
+    """
+    found = answers(parts, histories, users)
+    for scores in found:
+        hide(scores, histories)
+        if hidden is not None:
+            scores[:, hidden] = -np.inf
+    return found
+
+
+def answers(parts: Sequence[Part], histories: csr_matrix, users: Codes) -> list[Floats]:
+    """The same with nothing hidden."""
     found = []
     for part in parts:
         scores = part.scores(histories, users)
         check_scores(scores, part.name)
         found.append(scores)
     return found
-
-
-def hide(opinions: Sequence[Floats], histories: csr_matrix, hidden: NDArray[np.bool_] | None = None) -> None:
-    """Makes -inf, in place, of what a user has seen, and of items that are hidden from all."""
-    rows = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
-    for scores in opinions:
-        scores[rows, histories.indices] = -np.inf
-        if hidden is not None:
-            scores[:, hidden] = -np.inf
 
 
 def candidates(opinions: Sequence[Floats], each: int) -> Candidates:

@@ -45,8 +45,8 @@ class HybridFitSettings:
     seed: Annotated[int, "of folds, vectors and draws"] = 0
     run_folder: Annotated[
         str | None,
-        "a folder that the driver and all workers see, where what was staged is kept; by default one that is gone when "
-        "the fit ends",
+        "a folder that the driver and all workers see, where fits are kept: the same fit goes on where it was killed; "
+        "by default a folder that is gone when the fit ends",
     ] = None
     prediction_col: Annotated[str, "the model's column for how much the item suits the user"] = "prediction"
     rank_col: Annotated[

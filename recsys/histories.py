@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
-from brightspark.core.manifest import Manifest, Shard, write_manifest
+from brightspark.core.manifest import Manifest, describe_shard, write_manifest
 from brightspark.core.shards import Shards
 from brightspark.recsys.part import Floats
 
@@ -95,15 +95,7 @@ def _write(table: pa.Table, folder: Path, columns: dict[str, str]) -> str:
     (folder / name).mkdir(parents=True)
     file = folder / name / "0.parquet"
     pq.write_table(table, file, row_group_size=ROWS, compression="none", use_dictionary=False)
-    footer = pq.read_metadata(file)
-    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-    shard = Shard(
-        name=f"{name}/{file.name}",
-        rows=footer.num_rows,
-        bytes=file.stat().st_size,
-        raw_bytes=sum(group.total_byte_size for group in groups),
-        row_groups=tuple(group.num_rows for group in groups),
-    )
+    shard = describe_shard(str(file))
     # Nobody compares these rows with others: their hash is their place.
     write_manifest(Manifest(path=str(folder), rows=table.num_rows, row_hash=name, columns=columns, shards=(shard,)))
     return str(folder)

@@ -14,9 +14,10 @@ from scipy.sparse import csr_matrix
 
 from brightspark.core.errors import ArtifactError
 from brightspark.recsys import parts as known
-from brightspark.recsys.evidence import KINDS, Candidates, Rows, ask, candidates, compared, evidence, hide
+from brightspark.recsys.evidence import KINDS, Candidates, Rows, answers, ask, candidates, compared, evidence
 from brightspark.recsys.part import Codes, Floats, Part
 from brightspark.recsys.popularity import Popularity
+from brightspark.recsys.top import hide
 
 WEIGHTS = "reranker.safetensors"
 CANDIDATES = 150  # of each part
@@ -53,8 +54,7 @@ class Hybrid:
 
         `hidden` are items that nobody is to be recommended.
         """
-        opinions = ask(self.parts, histories, users)
-        hide(opinions, histories, hidden)
+        opinions = ask(self.parts, histories, users, hidden)
         return self._ranked(opinions, candidates(opinions, self.each), histories)
 
     def pairs(
@@ -66,9 +66,10 @@ class Hybrid:
         they have on the list, others those that they would have there, and no place: 0. What a user has seen is scored
         like any other.
         """
-        opinions = ask(self.parts, histories, users)
+        opinions = answers(self.parts, histories, users)
         said = [scores[rows, items] for scores in opinions]
-        hide(opinions, histories)
+        for scores in opinions:
+            hide(scores, histories)
         among = candidates(opinions, self.each)
         found: Floats = compared(opinions, among, rows, said) @ self.weights
         nothing = np.diff(histories.indptr)[rows] == 0

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from brightspark.core.errors import InputError
-from brightspark.recsys.evidence import ask, candidates, evidence, hide
+from brightspark.recsys.evidence import ask, candidates, evidence
 from brightspark.recsys.fit_settings import HybridFitSettings
 from brightspark.recsys.hybrid import Hybrid
 from brightspark.recsys.matrix import Timed, read_timed
 from brightspark.recsys.part import Codes, Floats, Part
-from brightspark.recsys.parts import KINDS
+from brightspark.recsys.parts import KINDS, SUFFIX, load, save
 from brightspark.recsys.parts import learn as learn_part
 from brightspark.recsys.reranker import Lesson, learn, lesson
 from brightspark.recsys.staged import StagedInteractions
@@ -40,7 +41,7 @@ class Learned:
 
     hybrid: Hybrid
     seconds: dict[str, float]
-    """Of each part over all rounds, and of the weights."""
+    """Of each part over all rounds."""
     left_out: dict[str, str]
     """Parts that were not learned, and why."""
 
@@ -80,36 +81,30 @@ def learn_hybrid(
     settings: HybridFitSettings,
     features: Floats | None,
     say: Callable[[str], None] = lambda text: None,
+    kept: Path | None = None,
 ) -> Learned:
     """Learns from what was staged with folds; `features` are items × features, `say` hears what is going on.
+
+    In the folder `kept` each part lies as soon as it is learned: the same call goes on there after a death.
 
     Raises InputError where there is too little to learn from, or a part that was named cannot be.
     """
     timed = read_timed(staged, max_bytes=settings.max_bytes)
     known = {name for name, there in (("features", features is not None), ("places", timed.places.any())) if there}
     names, left_out = chosen_parts(settings, timed.matrix, known)
-    seconds: dict[str, float] = {}
+    learner = _Learner(names, timed, settings, features, kept)
     lessons: list[Lesson] = []
     for fold in range(settings.crossfits):
         say(f"learning the parts without fold {fold + 1} of {settings.crossfits}")
         held = timed.folds == fold
         if not held.any() or held.all():
             continue
-        parts = _parts(names, timed, ~held, settings, features, seconds)
+        parts = learner.parts(~held, f"without-{fold}")
         lessons += _lessons(parts, timed.part(~held), timed.part(held), settings, seed=settings.seed + fold)
-    started = time.perf_counter()
     weights = _weights(lessons, names)
-    seconds["re-ranking"] = time.perf_counter() - started
     say("learning the parts from all interactions")
-    return Learned(
-        Hybrid(
-            _parts(names, timed, np.ones(timed.matrix.nnz, dtype=bool), settings, features, seconds),
-            weights,
-            settings.candidates,
-        ),
-        seconds,
-        left_out,
-    )
+    parts = learner.parts(np.ones(timed.matrix.nnz, dtype=bool), "all")
+    return Learned(Hybrid(parts, weights, settings.candidates), learner.seconds, left_out)
 
 
 def _weights(lessons: Sequence[Lesson], names: Sequence[str]) -> Floats:
@@ -120,21 +115,37 @@ def _weights(lessons: Sequence[Lesson], names: Sequence[str]) -> Floats:
     return equal
 
 
-def _parts(
-    names: Sequence[str],
-    timed: Timed,
-    chosen: NDArray[np.bool_],
-    settings: HybridFitSettings,
-    features: Floats | None,
-    seconds: dict[str, float],
-) -> list[Part]:
-    matrix, places = timed.part(chosen), timed.part_places(chosen)
-    found = []
-    for name in names:
-        started = time.perf_counter()
-        found.append(learn_part(name, matrix, settings.of_part(name), features=features, places=places))
-        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
-    return found
+@dataclass(frozen=True)
+class _Learner:
+    """Learns all parts from some of the interactions at a time."""
+
+    names: Sequence[str]
+    timed: Timed
+    settings: HybridFitSettings
+    features: Floats | None
+    kept: Path | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def parts(self, chosen: NDArray[np.bool_], round_name: str) -> list[Part]:
+        matrix, places = self.timed.part(chosen), self.timed.part_places(chosen)
+        folder = None if self.kept is None else self.kept / round_name
+        found = []
+        for name in self.names:
+            started = time.perf_counter()
+            found.append(self._part(name, matrix, places, folder))
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        return found
+
+    def _part(self, name: str, matrix: csr_matrix, places: csr_matrix | None, folder: Path | None) -> Part:
+        file = None if folder is None else folder / f"{name}{SUFFIX}"
+        if file is not None and file.exists():
+            return load(file)
+        part = learn_part(name, matrix, self.settings.of_part(name), features=self.features, places=places)
+        if folder is not None:
+            beside = folder / "unfinished"
+            beside.mkdir(parents=True, exist_ok=True)
+            save(part, beside).rename(folder / f"{name}{SUFFIX}")
+        return part
 
 
 def _lessons(
@@ -148,6 +159,5 @@ def _lessons(
     for start in range(0, len(users), width):
         block: Codes = users[start : start + width]
         opinions = ask(parts, learned[block], block)
-        hide(opinions, learned[block])
         among = candidates(opinions, settings.candidates)
         yield lesson(among, evidence(opinions, among), held_back[block])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from brightspark.recsys.content import Content
+from brightspark.recsys.content import Content, unit
 from brightspark.recsys.ease import Ease
 from brightspark.recsys.factors import Als, Bpr
 from brightspark.recsys.part import Codes, Floats, Part
@@ -34,13 +34,6 @@ def vectors(parts: Sequence[Part]) -> Floats:
     if not found:
         return np.zeros((parts[0].items, 1), dtype=np.float32)
     return unit(np.concatenate([unit(each) for each in found], axis=1))
-
-
-def unit(rows: Floats) -> Floats:
-    """Each row at length 1; rows of nothing stay."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    found: Floats = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return found
 
 
 def support(parts: Sequence[Part], known: Floats, history: Codes, item: int) -> Floats:

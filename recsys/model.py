@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 
-from brightspark.core import cache
 from brightspark.core.errors import InputError, did_you_mean
 from brightspark.core.model import ScoringModel
 from brightspark.core.session import partitions
 from brightspark.core.transform import answers, quoted
 from brightspark.core.worker import Scoring
-from brightspark.recsys.catalogue import USERS
 from brightspark.recsys.columns import id_column
 from brightspark.recsys.predictor import PAIR, list_type
 from brightspark.recsys.settings import ListSettings, RecommenderSettings
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KIND = "recommender"
+PREDICTOR = "brightspark.recsys.predictor"
 ID_TYPES = {"string": pa.string(), "bigint": pa.int64()}
 _LIST = "__brightspark_list"
 
@@ -44,7 +42,7 @@ class HybridRecommenderModel(ScoringModel[RecommenderSettings]):
     """
 
     kind = KIND
-    loader = "brightspark.recsys.predictor:load_pairs"
+    loader = f"{PREDICTOR}:load_pairs"
     Settings = RecommenderSettings
 
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:
@@ -103,20 +101,16 @@ class HybridRecommenderModel(ScoringModel[RecommenderSettings]):
         return table.select(F.col("of").alias("item"), F.col("item").alias("similar"), "score", "rank")
 
     def known_users(self, spark: SparkSession) -> DataFrame:
-        """Who was learned from: a table with the column `user_col`, for `recommend`. Read from the artifact."""
-        file = cache.keep(self.artifact.address, self.artifact.digest, self.artifact.files) / USERS
-        ids = pq.read_table(file).rename_columns([self.settings.user_col])
-        return spark.createDataFrame(ids).repartition(partitions(spark))
+        """Who was learned from: a table with the column `user_col`, as the workers read it from the artifact."""
+        of_type = ID_TYPES[self._type("user")]
+        scoring = self._scoring_by(f"{PREDICTOR}:load_users", self.settings, ("id",), pa.struct([("user", of_type)]))
+        codes = spark.range(0, self.artifact.training["users"], 1, partitions(spark))
+        return answers(codes, scoring, {self.settings.user_col: "answer.user"}).drop("id")
 
     def _lists(self, loader: str, columns: tuple[str, ...], **told: Any) -> Scoring:
         told = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
-        return Scoring(
-            loader=f"brightspark.recsys.predictor:{loader}",
-            artifact=replace(self.artifact, labels=(), settings={}, metrics={}, training={}, limits=()),
-            settings=ListSettings(**asdict(self.settings), **told),
-            columns=columns,
-            answer_type=list_type(ID_TYPES[self._type("item")]),
-        )
+        settings = ListSettings(**asdict(self.settings), **told)
+        return self._scoring_by(f"{PREDICTOR}:{loader}", settings, columns, list_type(ID_TYPES[self._type("item")]))
 
     def _type(self, of: str) -> str:
         """The type of the ids that were learned from: string or bigint."""

@@ -87,15 +87,16 @@ def save(part: Part, folder: Path) -> Path:
 
 
 def load(file: Path) -> Part:
-    """The part in a file that `save` wrote; its kind is the file's name.
+    """The part in a file that `save` wrote, mapped so that processes share it; its kind is the file's name.
 
     Raises ArtifactError where it is no such file, or lacks what the part is made of.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.torch import load_file  # which maps, where that of numpy copies
 
     try:
-        return KINDS[file.stem].part.from_tensors(load_file(file))
+        mapped = {name: tensor.numpy() for name, tensor in load_file(file).items()}
+        return KINDS[file.stem].part.from_tensors(mapped)
     except KeyError as error:
         raise ArtifactError(f"{file} holds no part of a recommender: {error} is unknown or missing") from error
     except (OSError, SafetensorError) as error:

@@ -170,6 +170,17 @@ def similar(known: Recommender, settings: ListSettings) -> Predictor:
     return _predictor((settings.item_col,), list_type(known.catalogue.items.type), split, predict, settings)
 
 
+def load_users(folder: Path, device: str, settings: ListSettings) -> Predictor:
+    """Names the users that were learned from, by their codes in the column `id`."""
+    users = Catalogue.load(folder).users
+    of = pa.struct([("user", users.type)])
+    return _predictor(("id",), of, _code, lambda codes: [{"user": users[code].as_py()} for code in codes], settings)
+
+
+def _code(record: Record, work: Work) -> Iterable[int]:
+    yield record["id"]
+
+
 def list_type(item: pa.DataType) -> pa.StructType:
     """The answer for a list of items with ids of a type."""
     of = [("item", item), ("score", pa.float64()), ("rank", pa.int32()), ("reason", pa.string())]
@@ -195,7 +206,7 @@ def _predictor(
 
 
 def _item(known: Recommender, item: Any) -> int:
-    code = int(known.catalogue.item_codes([item])[0])
+    code = known.catalogue.item_code(item)
     if code == UNKNOWN:
         raise InputError("there is no item" if item is None else f"item {item!r} is not in the catalogue")
     return code
@@ -210,8 +221,8 @@ def _told(known: Recommender, record: Record, settings: RecommenderSettings) -> 
     items = None if settings.history_col is None else record[settings.history_col]
     if not items:
         return None
-    codes = known.catalogue.item_codes(items)
-    return np.unique(codes[codes != UNKNOWN])
+    codes = {known.catalogue.item_code(item) for item in items} - {UNKNOWN}
+    return np.array(sorted(codes), dtype=np.int32)
 
 
 def _hidden(known: Recommender, settings: ListSettings) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.ml import Estimator
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
@@ -21,8 +22,11 @@ from brightspark.core import cache
 from brightspark.core.artifact import open_artifact, writing
 from brightspark.core.errors import InputError, did_you_mean
 from brightspark.core.estimator import fit_folder
+from brightspark.core.manifest import read_manifest
 from brightspark.core.params import Configured
 from brightspark.core.persisted import persisted
+from brightspark.core.shards import Shards
+from brightspark.core.stage import stage
 from brightspark.core.transform import quoted
 from brightspark.recsys.catalogue import Catalogue
 from brightspark.recsys.columns import id_column, rating_column, time_column
@@ -35,20 +39,14 @@ from brightspark.recsys.hybrid_training import Learned, learn_hybrid
 from brightspark.recsys.matrix import read_matrix
 from brightspark.recsys.model import KIND, HybridRecommenderModel
 from brightspark.recsys.predictor import FEATURES
-from brightspark.recsys.staged import StagedInteractions
+from brightspark.recsys.staged import INTERACTIONS, StagedInteractions
 from brightspark.recsys.staging import stage_interactions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-SAID = (
-    "user_col",
-    "item_col",
-    "prediction_col",
-    "rank_col",
-    "error_col",
-    "candidates",
-)  # settings that the model keeps
+# Settings that the model keeps.
+SAID = ("user_col", "item_col", "prediction_col", "rank_col", "error_col", "candidates")
 
 _log = logging.getLogger(__name__)
 
@@ -84,51 +82,44 @@ class HybridRecommender(
     def _fit(self, dataset: DataFrame) -> HybridRecommenderModel:
         settings = self.settings
         rules = {"duplicates": settings.duplicates, "feedback": settings.feedback}
-        encoding = None if self.items is None else learn_encoding(self.items)
+        names = self._names()
+        encoding = None
+        if self.items is not None:  # what an item is called tells nothing of it
+            encoding = learn_encoding(self.items.drop(settings.name_col or ""))
         with persisted(_named(dataset, settings)) as ratings:
             counts = count_interactions(ratings, **rules)
             _log.info("%s", counts)
             with persisted(folded(interactions(ratings, **rules), settings.seed)) as rows:
                 types = {f"{name}_type": rows.schema[name].dataType.simpleString() for name in ("user", "item")}
-                with fit_folder(rows.sparkSession, settings.run_folder, _name(rows, settings)) as place:
+                with fit_folder(rows.sparkSession, settings.run_folder, self._name(rows)) as place:
                     self.watch("staging interactions and what is known of the items")
                     staged = self._staged(rows, f"{place}/interactions", encoding)
-                    learned = learn_hybrid(staged, settings, read_features(staged), self.watch)
-                    return self._model(staged, learned, encoding, counts.to_dict() | types)
+                    called = None if names is None else _staged_names(names, f"{place}/names")
+                    kept = place / "parts" if settings.run_folder else None  # else nobody comes back
+                    learned = learn_hybrid(staged, settings, read_features(staged), self.watch, kept)
+                    return self._model(staged, called, learned, encoding, counts.to_dict() | types)
+
+    def _name(self, rows: DataFrame) -> str:
+        """Names a fit: equal for the same rows, items and settings. Without a run_folder nobody asks for it again."""
+        settings = self.settings
+        if settings.run_folder is None:
+            return "fit-recommender"
+        kept = {name: value for name, value in asdict(settings).items() if name != "run_folder"}
+        tables = [rows] if self.items is None else [rows, self.items]
+        said = json.dumps({"tables": list(map(_fingerprint, tables)), **kept}, sort_keys=True, default=str)
+        return f"fit-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
     def _staged(self, rows: DataFrame, path: str, encoding: Encoding | None) -> StagedInteractions:
+        """The interactions and the items' features; those of a fit that was killed later are there already."""
+        if read_manifest(f"{path}/{INTERACTIONS}") is not None:
+            return StagedInteractions.open(path)
         features = None
         if self.items is not None and encoding is not None and encoding.names:
             features = encode(self.items, encoding)
         return stage_interactions(rows, path, items=self.items, features=features, overwrite=True)
 
-    def _model(
-        self, staged: StagedInteractions, learned: Learned, encoding: Encoding | None, found: dict[str, Any]
-    ) -> HybridRecommenderModel:
-        settings = self.settings
-        said = {name: getattr(settings, name) for name in SAID}
-        training = {
-            **asdict(settings), **found, "weights": learned.hybrid.explained(), "seconds": learned.seconds,
-            "left_out": learned.left_out, "features_left_out": dict(encoding.left_out) if encoding else {},
-        }  # fmt: skip
-        with tempfile.TemporaryDirectory(prefix="brightspark-") as folder:
-            path = Path(folder) / "model"
-            with writing(path, kind=KIND, settings=said, training=training, packages=("implicit", "numpy")) as made:
-                learned.hybrid.save(made)
-                self._catalogue(staged).save(made)
-                if encoding is not None:
-                    (made / FEATURES).write_text(json.dumps(encoding.names), encoding="utf-8")
-            artifact = open_artifact(path, kind=KIND)
-            kept = cache.keep(artifact.address, artifact.digest, artifact.files)
-        return HybridRecommenderModel(replace(artifact, address=str(kept)), **said)
-
-    def _catalogue(self, staged: StagedInteractions) -> Catalogue:
-        histories = read_matrix(staged, binary=True, max_bytes=self.settings.max_bytes)
-        users, items = (_ids(table, name) for table, name in ((staged.users, "user"), (staged.items, "item")))
-        return Catalogue(users, items, self._names(items), histories)
-
-    def _names(self, items: pa.Array) -> pa.Array | None:
-        """What to call each item, in the order of the codes."""
+    def _names(self) -> DataFrame | None:
+        """`item` and `name`, where the items have names."""
         name = self.settings.name_col
         if name is None:
             return None
@@ -139,9 +130,44 @@ class HybridRecommender(
         if name not in self.items.columns:
             raise InputError(f"the items have no column {name!r} (name_col); {did_you_mean(name, self.items.columns)}")
         item, called = id_column(self.items, "item", "item"), F.col(quoted(name))
-        said = self.items.select(item.cast("string").alias("item"), called.cast("string").alias("name"))
-        found = {row["item"]: row["name"] for row in said.collect()}
-        return pa.array([found.get(str(one)) for one in items.to_pylist()], pa.string())
+        return self.items.select(item.alias("item"), called.cast("string").alias("name"))
+
+    def _model(
+        self,
+        staged: StagedInteractions,
+        names: Shards | None,
+        learned: Learned,
+        encoding: Encoding | None,
+        found: dict[str, Any],
+    ) -> HybridRecommenderModel:
+        settings = self.settings
+        said = {name: getattr(settings, name) for name in SAID}
+        counted = {name: found[name] for name in ("interactions", "users", "items")}
+        training = {
+            **asdict(settings), **found, "weights": learned.hybrid.explained(), "seconds": learned.seconds,
+            "left_out": learned.left_out, "features_left_out": dict(encoding.left_out) if encoding else {},
+        }  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="brightspark-") as folder:
+            path = Path(folder) / "model"
+            with writing(
+                path, kind=KIND, settings=said, metrics=counted, training=training, packages=("implicit", "numpy")
+            ) as made:
+                learned.hybrid.save(made)
+                self._catalogue(staged, names).save(made)
+                if encoding is not None:
+                    (made / FEATURES).write_text(json.dumps(encoding.names), encoding="utf-8")
+            artifact = open_artifact(path, kind=KIND)
+            kept = cache.keep(artifact.address, artifact.digest, artifact.files)
+        return HybridRecommenderModel(replace(artifact, address=str(kept)), **said)
+
+    def _catalogue(self, staged: StagedInteractions, names: Shards | None) -> Catalogue:
+        histories = read_matrix(staged, binary=True, max_bytes=self.settings.max_bytes)
+        users, items = (_ids(table, name) for table, name in ((staged.users, "user"), (staged.items, "item")))
+        if names is None:
+            return Catalogue(users, items, None, histories)
+        said = names.table(["item", "name"])
+        places = pc.index_in(items, value_set=said.column("item").combine_chunks())
+        return Catalogue(users, items, said.column("name").combine_chunks().take(places), histories)
 
 
 def folded(rows: DataFrame, seed: int) -> DataFrame:
@@ -174,14 +200,18 @@ def _named(dataset: DataFrame, settings: HybridFitSettings) -> DataFrame:
     return dataset.select(*columns)
 
 
-def _name(rows: DataFrame, settings: HybridFitSettings) -> str:
-    found = rows.agg(F.count(F.lit(1)), F.bit_xor(F.xxhash64("user", "item", "rating"))).collect()[0]
-    kept = {name: value for name, value in asdict(settings).items() if name != "run_folder"}
-    said = json.dumps({"rows": list(found), **kept}, sort_keys=True, default=str)
-    return f"fit-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+def _fingerprint(table: DataFrame) -> list[Any]:
+    """Equal for the same rows, in whatever order."""
+    row = F.xxhash64(F.to_json(F.struct("*")))
+    return list(table.agg(F.count(F.lit(1)), F.bit_xor(row)).collect()[0])
 
 
-def _ids(shards: Any, name: str) -> pa.Array:
+def _staged_names(names: DataFrame, path: str) -> Shards:
+    found = read_manifest(path)
+    return Shards(stage(names, path) if found is None else found)
+
+
+def _ids(shards: Shards, name: str) -> pa.Array:
     """The ids in the order of their codes."""
     table = shards.table([name, "code"]).sort_by("code")
     return table.column(name).combine_chunks()

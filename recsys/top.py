@@ -52,7 +52,7 @@ def recommend(
         block = histories[start : start + width]
         scores = part.scores(block, known[start : start + width])
         check_scores(scores, part.name)
-        _hide(scores, block)
+        hide(scores, block)
         numbers = np.arange(start, start + block.shape[0], dtype=np.int32)
         yield Best(numbers, *best(scores, k))
 
@@ -88,7 +88,7 @@ def best(scores: Floats, k: int) -> tuple[Codes, Floats]:
     return found, said
 
 
-def _hide(scores: Floats, seen: csr_matrix) -> None:
-    """Makes -inf of what each row's user has seen."""
+def hide(scores: Floats, seen: csr_matrix) -> None:
+    """Makes -inf, in place, of what each row's user has seen."""
     rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
     scores[rows, seen.indices] = -np.inf

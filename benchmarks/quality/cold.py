@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from brightspark.recsys.feature_matrix import read_features
@@ -16,7 +15,7 @@ from brightspark.recsys.hybrid_training import learn_hybrid
 from brightspark.recsys.part import UNKNOWN, Part
 from brightspark.recsys.staged import StagedInteractions
 from brightspark.recsys.top import best
-from quality.recommenders import _seeded
+from quality.recommenders import ndcgs, read_pairs, seeded
 
 K = 10
 DRAWS = 2_000
@@ -25,16 +24,16 @@ DRAWS = 2_000
 def users(folder: str, told: list[int], parts: Mapping[str, Any], crossfits: int, seed: int) -> dict[str, Any]:
     """nDCG@10 of each part and of the hybrid for users of whom so many items are told, by the number of items."""
     hybrid = _learned(folder, parts, crossfits, seed)
-    truth = _matrix(f"{folder}/test.parquet", hybrid.items)
+    truth = read_pairs(f"{folder}/test.parquet", None, hybrid.items)
     found = {}
     for number in told:
-        histories = _matrix(f"{folder}/told-{number}.parquet", hybrid.items, truth.shape[0])
+        histories = read_pairs(f"{folder}/told-{number}.parquet", truth.shape[0], hybrid.items)
         unknown = np.full(histories.shape[0], UNKNOWN, dtype=np.int32)
         each = {}
         for part in (*hybrid.parts, hybrid):
             scores = part.scores(histories, unknown)
             scores[histories.nonzero()] = -np.inf
-            each[part.name] = _ndcg(best(scores, K)[0], truth)
+            each[part.name] = ndcgs(best(scores, K)[0], truth)
         found[str(number)] = _compared(each)
     return found
 
@@ -42,23 +41,23 @@ def users(folder: str, told: list[int], parts: Mapping[str, Any], crossfits: int
 def items(folder: str, parts: Mapping[str, Any], crossfits: int, seed: int) -> dict[str, Any]:
     """nDCG@10 of what each ranks among the items that nobody has rated in training."""
     hybrid = _learned(folder, parts, crossfits, seed)
-    truth = _matrix(f"{folder}/test.parquet", hybrid.items)
+    truth = read_pairs(f"{folder}/test.parquet", None, hybrid.items)
     cold = np.diff(truth.tocsc().indptr) > 0
-    histories = _matrix(f"{folder}/train.parquet", hybrid.items, truth.shape[0])
+    histories = read_pairs(f"{folder}/train.parquet", truth.shape[0], hybrid.items)
     codes = np.arange(truth.shape[0], dtype=np.int32)
     asked = np.flatnonzero(np.diff(truth.indptr))
     each = {}
     for part in (*hybrid.parts, hybrid):
         scores = _among(part, histories[asked], codes[asked], cold)
-        each[part.name] = _ndcg(best(scores, K)[0], truth[asked])
+        each[part.name] = ndcgs(best(scores, K)[0], truth[asked])
     chance = np.random.default_rng(seed).random((len(asked), hybrid.items)).astype(np.float32)
-    each["chance"] = _ndcg(best(np.where(cold, chance, -np.inf).astype(np.float32), K)[0], truth[asked])
+    each["chance"] = ndcgs(best(np.where(cold, chance, -np.inf).astype(np.float32), K)[0], truth[asked])
     return {"cold": int(cold.sum()), "users": len(asked), "found": _compared(each, "chance")}
 
 
 def _learned(folder: str, parts: Mapping[str, Any], crossfits: int, seed: int) -> Hybrid:
     staged = StagedInteractions.open(f"{folder}/staged")
-    own = {name: _seeded(name, settings, seed) for name, settings in parts.items()}
+    own = {name: seeded(name, settings, seed) for name, settings in parts.items()}
     settings = HybridFitSettings(parts=tuple(parts), part_settings=own, crossfits=crossfits, seed=seed)
     return learn_hybrid(staged, settings, read_features(staged)).hybrid
 
@@ -67,23 +66,6 @@ def _among(part: Part, histories: csr_matrix, users: Any, cold: Any) -> Any:
     if isinstance(part, Hybrid):
         return part.scores(histories, users, ~cold)
     return np.where(cold, part.scores(histories, users), -np.inf).astype(np.float32)
-
-
-def _matrix(path: str, items: int, users: int | None = None) -> csr_matrix:
-    table = pq.read_table(path)
-    user, item = (table.column(name).to_numpy() for name in ("user", "item"))
-    shape = (users or int(user.max()) + 1, items)
-    return csr_matrix((np.ones(len(user), dtype=np.float32), (user, item)), shape=shape)
-
-
-def _ndcg(lists: np.ndarray, truth: csr_matrix) -> np.ndarray:
-    """Of each user who has something in the truth."""
-    discounts = 1 / np.log2(np.arange(2, K + 2))
-    users = np.flatnonzero(np.diff(truth.indptr))
-    hits = np.array([np.isin(lists[user], truth[user].indices) for user in users])
-    ideal = np.cumsum(discounts)[np.minimum(np.diff(truth.indptr)[users], K) - 1]
-    found: np.ndarray = (hits * discounts).sum(axis=1) / ideal
-    return found
 
 
 def _compared(each: Mapping[str, np.ndarray], least: str = "popularity") -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _that_count(settings: dict[str, Any]) -> dict[str, Any]:
 def tune(staged: str, held_back: str, name: str, settings: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
     """nDCG@10 on held-back rows of each of the settings, and the best of them."""
     matrix = read_matrix(StagedInteractions.open(staged), binary=True)
-    truth = _truth(held_back, matrix.shape)
+    truth = read_pairs(held_back, *matrix.shape)
     tried = []
     for each in settings:
         started = time.perf_counter()
@@ -88,7 +88,7 @@ def hybrid(
     """The same of a hybrid of parts with settings, learned as HybridRecommender does; and the weights it learned."""
     opened = StagedInteractions.open(staged)
     settings = HybridFitSettings(
-        parts=tuple(parts), part_settings={name: _seeded(name, own, seed) for name, own in parts.items()},
+        parts=tuple(parts), part_settings={name: seeded(name, own, seed) for name, own in parts.items()},
         crossfits=crossfits, seed=seed,
     )  # fmt: skip
     started = time.perf_counter()
@@ -103,7 +103,7 @@ def learned(name: str, staged: str, matrix: csr_matrix, settings: Mapping[str, A
     """A part of all interactions that are staged."""
     opened = StagedInteractions.open(staged)
     places = read_timed(opened).part_places(np.ones(matrix.nnz, dtype=bool))
-    own = kind(name).settings(**_seeded(name, settings, seed))
+    own = kind(name).settings(**seeded(name, settings, seed))
     return learn(name, matrix, own, features=read_features(opened), places=places)
 
 
@@ -119,12 +119,18 @@ def _write(part: Part, matrix: csr_matrix, k: int, out: str) -> dict[str, Any]:
 
 def ndcg(lists: np.ndarray, truth: csr_matrix) -> float:
     """Mean over the users who have held-back items."""
+    return float(ndcgs(lists, truth).mean())
+
+
+def ndcgs(lists: np.ndarray, truth: csr_matrix) -> np.ndarray:
+    """Of each user who has held-back items."""
     discounts = 1 / np.log2(np.arange(2, lists.shape[1] + 2))
     users = np.flatnonzero(np.diff(truth.indptr))
     relevant = np.diff(truth.indptr)[users]
     hits = np.array([np.isin(lists[user], truth[user].indices) for user in users])
     ideal = np.cumsum(discounts)[np.minimum(relevant, lists.shape[1]) - 1]
-    return float(((hits * discounts).sum(axis=1) / ideal).mean())
+    found: np.ndarray = (hits * discounts).sum(axis=1) / ideal
+    return found
 
 
 def _lists(part: Any, matrix: csr_matrix, k: int) -> np.ndarray:
@@ -132,11 +138,14 @@ def _lists(part: Any, matrix: csr_matrix, k: int) -> np.ndarray:
     return np.concatenate([block.items for block in recommend(part, matrix, k, users=users)])
 
 
-def _truth(held_back: str, shape: tuple[int, int]) -> csr_matrix:
-    table = pq.read_table(held_back)
+def read_pairs(path: str, users: int | None, items: int) -> csr_matrix:
+    """Pairs in codes as users × items; without a number of users there are as many as codes."""
+    table = pq.read_table(path)
     user, item = (table.column(name).to_numpy() for name in ("user", "item"))
+    shape = (int(user.max()) + 1 if users is None else users, items)
     return csr_matrix((np.ones(len(user), dtype=np.float32), (user, item)), shape=shape)
 
 
-def _seeded(name: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def seeded(name: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The settings with the seed, where the part draws anything."""
     return {**settings, "seed": seed} if name in ("als", "bpr", "towers") else dict(settings)

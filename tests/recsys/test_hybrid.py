@@ -14,7 +14,7 @@ from brightspark.core.errors import ArtifactError, InputError
 from brightspark.recsys import cease, content, covisits, ease, popularity
 from brightspark.recsys.catalogue import Catalogue
 from brightspark.recsys.content import Content
-from brightspark.recsys.evidence import KINDS, Candidates, ask, candidates, compared, evidence, hide
+from brightspark.recsys.evidence import KINDS, Candidates, ask, candidates, compared, evidence
 from brightspark.recsys.fit_settings import HybridFitSettings
 from brightspark.recsys.hybrid import Hybrid
 from brightspark.recsys.hybrid_training import chosen_parts
@@ -70,9 +70,9 @@ class TestEvidence:
         assert candidates([self.scores, -self.scores], 1).items.tolist() == [0, 4]
 
     def test_what_is_hidden_is_no_candidate_and_changes_no_other_row(self) -> None:
-        scores = np.repeat(self.scores, 2, axis=0)
-        hide([scores], csr_matrix(np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]])), np.array([0, 0, 0, 0, 1], dtype=bool))
-        among = candidates([scores], 5)
+        histories = csr_matrix(np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]]))
+        part = popularity.Popularity(self.scores[0])
+        among = candidates(ask([part], histories, everyone()[:2], np.array([0, 0, 0, 0, 1], dtype=bool)), 5)
         assert [among.items[among.rows == row].tolist() for row in (0, 1)] == [[1, 2, 3], [0, 1, 2, 3]]
 
     def test_a_pair_beside_the_candidates_stands_as_it_would_among_them(self) -> None:

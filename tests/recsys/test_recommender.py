@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from typer.testing import CliRunner
 
 from brightspark.core.errors import InputError, SettingError
-from brightspark.recsys import HybridRecommender, HybridRecommenderModel
+from brightspark.recsys import HybridRecommender, HybridRecommenderModel, hybrid_training, parts
 from tests.recsys.films import FILMS, KINDS, USERS, films, rated, ratings
 
 if TYPE_CHECKING:
@@ -176,6 +176,40 @@ def test_what_cannot_be_is_refused_before_anything_is_learned(
         HybridRecommender(part_settings={"als": {"factor": 8}})
     with pytest.raises(SettingError, match="popularity"):
         HybridRecommender(parts=("als",))
+
+
+def test_a_fit_that_was_killed_goes_on_and_another_one_begins_anew(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while it learned the last part of all interactions, it learns that one alone."""
+    settings: dict[str, Any] = {
+        "parts": ("popularity", "als", "ease"), "crossfits": 1, "name_col": "title",
+        "run_folder": str(tmp_path / "runs"),
+    }  # fmt: skip
+    learned: list[str] = []
+    to_die_at = 5  # two rounds of three parts, the first one being 0
+
+    def learn(name: str, *told: Any, **known: Any) -> Any:
+        if len(learned) == to_die_at:
+            raise KeyboardInterrupt
+        learned.append(name)
+        return parts.learn(name, *told, **known)
+
+    monkeypatch.setattr(hybrid_training, "learn_part", learn)
+    with pytest.raises(KeyboardInterrupt):
+        HybridRecommender(items=films(spark), **settings).fit(rated(spark))
+    to_die_at = -1
+    made: Any = HybridRecommender(items=films(spark), **settings).fit(rated(spark))
+    assert learned == ["popularity", "als", "ease", "popularity", "als", "ease"]
+    whole: Any = HybridRecommender(items=films(spark), **{**settings, "run_folder": str(tmp_path / "others")}).fit(
+        rated(spark)
+    )
+    asked = made.known_users(spark)
+    assert lists(made.recommend(asked, K)) == lists(whole.recommend(asked, K))
+    learned.clear()
+    HybridRecommender(items=films(spark, 1), **settings).fit(rated(spark))
+    HybridRecommender(items=films(spark), **settings).fit(rated(spark, seed=1))
+    assert len(learned) == 2 * 6
 
 
 def test_the_commands_go_from_ratings_to_measures(spark: SparkSession, tmp_path: Path) -> None:
