@@ -13,6 +13,8 @@ from brightspark.recsys.part import UNKNOWN, Codes, Floats, Part, check_scores
 
 BLOCK_BYTES = 64 << 20  # of a block's scores; a few times as much is held while its best are found
 NOTHING = -1  # in the place of an item where a user has no more to be recommended
+FEWEST_GROUPS = 4  # for each of the k best, into which a row falls: with fewer, too many would be hopeful
+FEWEST_MEMBERS = 4  # of a group: with fewer, looking at groups saves nothing
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,53 @@ def best(scores: Floats, k: int) -> tuple[Codes, Floats]:
 
     What is -inf is no item: its place has `NOTHING` and -inf.
 
+    A row falls into groups, of which most are ruled out by their best item alone: one pass over the scores, where a
+    partition takes many.
+
     >>> items, _ = best(np.array([[1, 3, 3, 2]], dtype=np.float32), 3)
     >>> items.tolist()
     [[1, 2, 3]]
     """
+    rows, items = scores.shape
+    found = np.full((rows, k), NOTHING, dtype=np.int32)
+    said = np.full((rows, k), -np.inf, dtype=np.float32)
+    groups = max(FEWEST_GROUPS * k, int(np.sqrt(items * k)))
+    if groups * FEWEST_MEMBERS > items:
+        found, said = _partitioned(scores, k)
+        return found, said
+    tops = _tops(scores, groups)
+    least = np.partition(tops, groups - k, axis=1)[:, groups - k]
+    hopeful = (tops >= least[:, None]) & (tops > -np.inf)
+    # Many groups as good as the last one: ties, which a partition of the whole row settles as well.
+    tied = hopeful.sum(axis=1) > FEWEST_GROUPS * k
+    found[tied], said[tied] = _partitioned(scores[tied], k)
+    hopeful[tied] = False
+    row, group = np.nonzero(hopeful)
+    items_of = group[:, None] + groups * np.arange(-(-items // groups))
+    values = np.where(items_of < items, scores[row[:, None], np.minimum(items_of, items - 1)], -np.inf)
+    place, member = np.nonzero((values >= least[row][:, None]) & (values > -np.inf))
+    row, item, value = row[place], items_of[place, member], values[place, member]
+    order = np.lexsort((item, -value, row))
+    row, item, value = row[order], item[order], value[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, np.arange(rows))[row]
+    chosen = rank < k
+    found[row[chosen], rank[chosen]] = item[chosen]
+    said[row[chosen], rank[chosen]] = value[chosen]
+    return found, said
+
+
+def _tops(scores: Floats, groups: int) -> Floats:
+    """The best score of each group of each row: of the items g, g + groups, g + 2·groups and so on."""
+    rows, items = scores.shape
+    whole = items // groups * groups
+    tops: Floats = scores[:, :whole].reshape(rows, -1, groups).max(axis=1)
+    rest = items - whole
+    np.maximum(tops[:, :rest], scores[:, whole:], out=tops[:, :rest])
+    return tops
+
+
+def _partitioned(scores: Floats, k: int) -> tuple[Codes, Floats]:
+    """`best` for catalogues too small for groups, and for rows of many ties."""
     rows, items = scores.shape
     taken = min(k, items)
     if taken < items:

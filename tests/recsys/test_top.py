@@ -53,6 +53,28 @@ def test_the_best_go_by_score_and_then_by_number(rows: list[list[int]], k: int) 
         assert said.tolist() == [row[item] for item in wanted] + [-np.inf] * (k - len(wanted))
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    items=st.integers(1, 3_000),
+    k=st.integers(1, 60),
+    levels=st.sampled_from([1, 2, 30, 10**6]),
+    hidden=st.sampled_from([0.0, 0.5, 0.99, 1.0]),
+)
+@settings(max_examples=200, deadline=None)
+def test_large_catalogues_are_exact_as_well(seed: int, items: int, k: int, levels: int, hidden: float) -> None:
+    draw = np.random.default_rng(seed)
+    scores = draw.integers(0, levels, (5, items)).astype(np.float32)
+    scores[draw.random((5, items)) < hidden] = -np.inf
+    found, said = best(scores, k)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    wanted = np.take_along_axis(scores, order, 1)
+    for row in range(5):
+        there = wanted[row] > -np.inf
+        number = int(there.sum())
+        assert found[row].tolist() == order[row][there].tolist() + [NOTHING] * (k - number)
+        assert said[row].tolist() == wanted[row][there].tolist() + [-np.inf] * (k - number)
+
+
 def case(users: int = 50, items: int = 23) -> tuple[Table, csr_matrix, Codes]:
     draw = np.random.default_rng(0)
     table = Table(draw.integers(0, 9, (users, items)).astype(np.float32))
