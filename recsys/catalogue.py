@@ -32,7 +32,7 @@ class Catalogue:
     names: pa.Array | None
     """What to call each item, where it has a name (string)."""
     histories: csr_matrix
-    """Users × items."""
+    """Users × items, each row in the order of the user's time."""
 
     def user_codes(self, ids: Sequence[Any]) -> Codes:
         """UNKNOWN for who was not learned from, and for null."""
@@ -60,13 +60,18 @@ class Catalogue:
         found: pd.Index[Any] = pd.Index(self.items.to_pandas())
         return found
 
+    def ids(self, items: Codes) -> list[Any]:
+        """What the tables call items."""
+        found: list[Any] = self.items.take(pa.array(items)).to_pylist()
+        return found
+
     def name(self, item: int) -> str:
         """What to call an item: its name, or where there is none, or a blank one, its id."""
         named = None if self.names is None else self.names[item].as_py()
         return str(named) if named is not None and named.strip() else str(self.items[item].as_py())
 
     def histories_of(self, users: Codes, told: Sequence[Codes | None]) -> tuple[csr_matrix, Codes]:
-        """The histories of users, a row each, and their codes as parts want them.
+        """The histories of users, a row each, and their codes as parts want them; items are told once each, in order.
 
         Who is `told` of is known by that alone: his code is UNKNOWN. An unknown user of whom nothing is told has an
         empty history.
@@ -75,7 +80,7 @@ class Catalogue:
         rows = []
         for code, items in zip(kept, told, strict=True):
             if items is not None:
-                rows.append(np.unique(items))
+                rows.append(items)
             elif code == UNKNOWN:
                 rows.append(np.empty(0, dtype=np.int32))
             else:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from brightspark.core.manifest import Manifest, describe_shard, write_manifest
 from brightspark.core.shards import Shards
+from brightspark.recsys.matrix import in_time
 from brightspark.recsys.part import Floats
 
 TRAINING, VALIDATION, FEATURES = "training", "validation", "features"
@@ -26,7 +29,7 @@ class Histories:
     items: int
     """Of the catalogue."""
     training: str
-    """Path of shards of `items` (array<int>), a user's codes, each once."""
+    """Path of shards of `items` (array<int>), a user's codes, each once, in the order of time where it is known."""
     validation: str | None = None
     """The same of other users, who take no part in training."""
     features: str | None = None
@@ -50,15 +53,21 @@ def write_histories(
     *,
     features: Floats | None = None,
     max_history: int,
+    places: csr_matrix | None = None,
     validation_share: float = 0.0,
     seed: int = 0,
 ) -> Histories:
     """The rows of a matrix of users × items, and the items' features, as a training reads them.
 
-    Of a user with more than `max_history` items so many are drawn; users fall to validation at random.
+    Of a user with more than `max_history` items so many are drawn; users fall to validation at random. With `places`,
+    the interactions with their places in each user's time, items stand in that order, and the latest are taken.
     """
     draw = np.random.default_rng([seed, 0])
-    bounded = _bounded(matrix, max_history, draw)
+    if places is None:
+        bounded = _bounded(matrix, draw.random(matrix.nnz), max_history)
+    else:
+        matrix = in_time(matrix, places)
+        bounded = _bounded(matrix, -np.arange(matrix.nnz), max_history)
     held_out = draw.random(matrix.shape[0]) < validation_share
     parts = {TRAINING: bounded[~held_out], VALIDATION: bounded[held_out]}
     paths: dict[str, str] = {}
@@ -77,16 +86,16 @@ def write_histories(
     return Histories(matrix.shape[1], paths[TRAINING], paths.get(VALIDATION), paths.get(FEATURES))
 
 
-def _bounded(matrix: csr_matrix, most: int, draw: np.random.Generator) -> csr_matrix:
-    """At most so many items of each row, drawn at random."""
+def _bounded(matrix: csr_matrix, order: NDArray[Any], most: int) -> csr_matrix:
+    """At most so many items of each row, the first by `order`, as they stand in it."""
     sizes = np.diff(matrix.indptr)
     if (sizes <= most).all():
         return matrix
     rows = np.repeat(np.arange(matrix.shape[0]), sizes)
-    order = np.lexsort((draw.random(matrix.nnz), rows))
     place = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], sizes)  # within the row
-    kept = order[place < most]
-    return csr_matrix((matrix.data[kept], (rows[kept], matrix.indices[kept])), shape=matrix.shape)
+    kept = np.sort(np.lexsort((order, rows))[place < most])
+    ends = np.concatenate([[0], np.cumsum(np.minimum(sizes, most))])
+    return csr_matrix((matrix.data[kept], matrix.indices[kept], ends), shape=matrix.shape)
 
 
 def _write(table: pa.Table, folder: Path, columns: dict[str, str]) -> str:

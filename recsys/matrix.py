@@ -54,11 +54,24 @@ class Timed:
         """Users × items with the places of some of the interactions; None where none has any."""
         return self._of(self.places.astype(np.float32), chosen) if self.places.any() else None
 
+    def in_time(self, chosen: NDArray[np.bool_]) -> csr_matrix:
+        """The matrix of some of the interactions, whose rows stand in the order of the users' time."""
+        matrix, places = self.part(chosen), self.part_places(chosen)
+        return matrix if places is None else in_time(matrix, places)
+
     def _of(self, values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> csr_matrix:
         kept = csr_matrix((np.where(chosen, values, 0), self.matrix.indices, self.matrix.indptr), self.matrix.shape)
         kept = kept.copy()  # of the indices, which are the matrix's own
         kept.eliminate_zeros()
         return kept
+
+
+def in_time(matrix: csr_matrix, places: csr_matrix) -> csr_matrix:
+    """The same interactions, each row in the order of their places; those without one come first, in that of items."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    known = places.tocsr().sorted_indices()
+    order = np.lexsort((matrix.indices, np.asarray(known[rows, matrix.indices]).ravel(), rows))
+    return csr_matrix((matrix.data[order], matrix.indices[order], matrix.indptr), shape=matrix.shape)
 
 
 def read_timed(staged: StagedInteractions, *, max_bytes: int = MAX_BYTES) -> Timed:
