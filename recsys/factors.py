@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from brightspark.core.errors import SettingError
+from brightspark.core.errors import InputError, SettingError
 from brightspark.recsys.part import UNKNOWN, Codes, Floats, check_matrix, check_memory, implicit_alone
 
+HISTORY_BYTES = 20  # an interaction, at most, while Spark's histories are read
 INSTEAD = "Give it more by max_bytes where the machine has it, or set fewer factors"
 SHRINKING = 2  # items' worth of nothing, added to what an unknown user of BPR has: one item says little
 
@@ -31,6 +33,26 @@ class AlsSettings:
 
     def __post_init__(self) -> None:
         _check(self.factors, self.iterations)
+        if self.regularization < 0 or self.alpha <= 0:
+            raise SettingError(f"regularization={self.regularization}, alpha={self.alpha}: want ≥ 0 and > 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparkAlsSettings:
+    """How Spark's ALS is learned."""
+
+    factors: Annotated[int, "numbers of a vector"] = 64
+    regularization: Annotated[float, "how strongly vectors are held small, times the interactions that they have"] = 0.1
+    alpha: Annotated[float, "how much more an interaction weighs than the lack of one"] = 5.0
+    iterations: Annotated[int, "each solves for all users and then for all items"] = 10
+    blocks: Annotated[int, "into which users and items fall, each solved by a task"] = 10
+    seed: Annotated[int, "of the vectors that it starts from"] = 0
+    max_bytes: Annotated[int, "memory that reading the vectors may take in one process"] = 8 << 30
+
+    def __post_init__(self) -> None:
+        for name in ("factors", "iterations", "blocks"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
         if self.regularization < 0 or self.alpha <= 0:
             raise SettingError(f"regularization={self.regularization}, alpha={self.alpha}: want ≥ 0 and > 0")
 
@@ -76,15 +98,24 @@ class Als:
         return _products(self.user_factors, self.item_factors, histories, users, self._folded_in)
 
     def _folded_in(self, histories: csr_matrix) -> Floats:
-        with implicit_alone():
-            from implicit.cpu.als import AlternatingLeastSquares
+        return self._solved(histories, self.regularization)
 
-            model = AlternatingLeastSquares(
-                factors=self.item_factors.shape[1], regularization=self.regularization, alpha=self.alpha
-            )
-            model.item_factors = self.item_factors
-            found: Floats = model.recalculate_user(np.arange(histories.shape[0]), histories)
+    def _solved(self, histories: csr_matrix, regularization: float) -> Floats:
+        with implicit_alone():
+            self._solver.regularization = regularization
+            found: Floats = self._solver.recalculate_user(np.arange(histories.shape[0]), histories)
         return found
+
+    @cached_property
+    def _solver(self) -> Any:
+        """implicit's own; it keeps what it has computed of all items."""
+        from implicit.cpu.als import AlternatingLeastSquares
+
+        model = AlternatingLeastSquares(
+            factors=self.item_factors.shape[1], regularization=self.regularization, alpha=self.alpha
+        )
+        model.item_factors = self.item_factors
+        return model
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """All that was learned."""
@@ -96,6 +127,20 @@ class Als:
         """The part that gave them."""
         alpha, regularization = map(float, tensors["alpha_regularization"])
         return cls(tensors["user_factors"], tensors["item_factors"], alpha, regularization)
+
+
+@dataclass(frozen=True)
+class SparkAls(Als):
+    """The same as `Als`, but for the regularization, which grows with a user's interactions (ALS-WR)."""
+
+    name: ClassVar[str] = "spark_als"
+
+    def _folded_in(self, histories: csr_matrix) -> Floats:
+        sizes = np.diff(histories.indptr)
+        found = np.zeros((histories.shape[0], self.item_factors.shape[1]), dtype=np.float32)
+        for size in np.unique(sizes[sizes > 0]):
+            found[sizes == size] = self._solved(histories[sizes == size], self.regularization * float(size))
+        return found
 
 
 def fit_als(matrix: csr_matrix, settings: AlsSettings) -> Als:
@@ -118,6 +163,16 @@ def fit_als(matrix: csr_matrix, settings: AlsSettings) -> Als:
         )
         model.fit(matrix, show_progress=False)
     return Als(model.user_factors, model.item_factors, settings.alpha, settings.regularization)
+
+
+def fit_spark_als(matrix: csr_matrix, settings: SparkAlsSettings) -> SparkAls:
+    """Raises InputError: no process learns it."""
+    raise InputError("spark_als is learned by Spark, from what it has staged: HybridRecommender(parts=('spark_als',))")
+
+
+def spark_als_bytes(users: int, items: int, interactions: int, settings: SparkAlsSettings) -> int:
+    """What `brightspark.recsys.spark_als` needs in this process: vectors, twice while they are read, and histories."""
+    return 8 * settings.factors * (users + items) + HISTORY_BYTES * interactions
 
 
 @dataclass(frozen=True)
