@@ -93,7 +93,10 @@ class Lister:
         outcome, seconds = engine.one(record)
         if outcome.error is not None:
             raise InputError(outcome.error.partition(": ")[2] or outcome.error)
-        return list(outcome.answer["items"]), seconds
+        columns = outcome.answer
+        reasons = columns["reason"] or [None] * len(columns["item"])
+        found = zip(columns["item"], columns["score"], reasons, strict=True)
+        return [{"item": item, "score": score, "reason": reason} for item, score, reason in found], seconds
 
     def _place(self, one: dict[str, Any], share: float) -> Place:
         code = self.known.catalogue.item_code(one["item"])

@@ -127,6 +127,7 @@ def recommend(
     deny: Annotated[str | None, typer.Option(help="A table of items that may not be recommended.")] = None,
     item: ItemOption = "item",
     diversity: Annotated[float, typer.Option(min=0, max=1, help="Prefer items that are not like those before.")] = 0.0,
+    reasons: Annotated[bool, typer.Option(help="Say why; without, lists of millions of users take less time.")] = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -143,7 +144,9 @@ def recommend(
     listed = {
         name: None if path is None else _ids(spark, path, item) for name, path in (("allow", allow), ("deny", deny))
     }
-    lists = loaded.recommend(asked, k, allow=listed["allow"], deny=listed["deny"] or (), diversity=diversity)
+    lists = loaded.recommend(
+        asked, k, allow=listed["allow"], deny=listed["deny"] or (), diversity=diversity, reasons=reasons
+    )
     started = time.perf_counter()
     with progress(spark, f"recommending into {out}", quiet=as_json):
         lists.write.mode("overwrite" if overwrite else "error").parquet(out)

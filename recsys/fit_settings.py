@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 from brightspark.core.classifier_settings import check_different
 from brightspark.core.errors import SettingError, did_you_mean
+from brightspark.recsys.factors import SparkAls
 from brightspark.recsys.hybrid import CANDIDATES
 from brightspark.recsys.parts import KINDS, kind
 
+SPARK_ALS = SparkAls.name
 FOLDS = 5  # into which each item's interactions fall
 
 
@@ -31,7 +33,8 @@ class HybridFitSettings:
     duplicates: Annotated[str, "what becomes of several rows of a pair: last, sum, max or mean"] = "last"
     parts: Annotated[
         tuple[str, ...] | None,
-        "what it is made of; by default all that max_bytes and the items' features allow",
+        "what has a say; by default all that max_bytes and the items' features allow. A single one ranks alone, and "
+        "nothing is learned of how far to believe it",
     ] = None
     part_settings: Annotated[
         Mapping[str, Any], "settings of each part by its name, such as {'als': {'factors': 128}}"
@@ -64,8 +67,10 @@ class HybridFitSettings:
         for name in (*(self.parts or ()), *self.part_settings):
             if name not in KINDS:
                 raise SettingError(f"there is no part {name!r}; {did_you_mean(name, KINDS)}")
-        if self.parts is not None and "popularity" not in self.parts:
-            raise SettingError("parts must have popularity among them: what it knows is all there is for unknown users")
+        if self.parts is not None and not self.parts:
+            raise SettingError("parts names none; None stands for all")
+        if SPARK_ALS in (self.parts or ()) and len(self.parts or ()) > 1:
+            raise SettingError(f"{SPARK_ALS} is learned by Spark and stands alone: parts=({SPARK_ALS!r},)")
         for name in self.part_settings:
             self.of_part(name)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -27,15 +26,18 @@ CANDIDATES = 150  # of each part
 class Hybrid:
     """A `brightspark.recsys.part.Part` made of others.
 
-    A user of whom nothing is known gets what is popular: there the other parts have nothing to say.
+    A user of whom nothing is known gets what is popular: there the other parts have nothing to say. A single part ranks
+    all items by its own scores.
     """
 
     name: ClassVar[str] = "hybrid"
 
     parts: Sequence[Part]
-    """Popularity is one of them."""
+    """That have a say."""
     weights: Floats
     """Of each part's kinds of evidence, as `evidence` orders them."""
+    popularity: Popularity
+    """May be one of the parts."""
     each: int = CANDIDATES
     """Candidates of each part."""
 
@@ -44,10 +46,11 @@ class Hybrid:
         """Of the catalogue."""
         return self.parts[0].items
 
-    @cached_property
-    def popularity(self) -> Popularity:
-        """The part that knows the users of each item."""
-        return next(part for part in self.parts if isinstance(part, Popularity))
+    @property
+    def known(self) -> Sequence[Part]:
+        """All parts, also popularity where it has no say."""
+        has_say = any(part is self.popularity for part in self.parts)
+        return self.parts if has_say else [self.popularity, *self.parts]
 
     def scores(self, histories: csr_matrix, users: Codes, hidden: NDArray[np.bool_] | None = None) -> Floats:
         """The evidence times the weights; -inf for what is no candidate, and so for what a user has seen.
@@ -55,7 +58,7 @@ class Hybrid:
         `hidden` are items that nobody is to be recommended.
         """
         opinions = ask(self.parts, histories, users, hidden)
-        return self._ranked(opinions, candidates(opinions, self.each), histories)
+        return self._ranked(opinions, self._among(opinions), histories)
 
     def pairs(
         self, histories: csr_matrix, users: Codes, rows: Rows, items: Rows, *, placed: bool = False
@@ -70,8 +73,8 @@ class Hybrid:
         said = [scores[rows, items] for scores in opinions]
         for scores in opinions:
             hide(scores, histories)
-        among = candidates(opinions, self.each)
-        found: Floats = compared(opinions, among, rows, said) @ self.weights
+        among = self._among(opinions)
+        found: Floats = said[0] if among is None else compared(opinions, among, rows, said) @ self.weights
         nothing = np.diff(histories.indptr)[rows] == 0
         found[nothing] = self.popularity.users[items[nothing]]
         places = np.zeros(len(rows), dtype=np.int32)
@@ -82,16 +85,26 @@ class Hybrid:
             places = np.where(own > -np.inf, greater + 1, 0).astype(np.int32)
         return found, places
 
-    def _ranked(self, opinions: Sequence[Floats], among: Candidates, histories: csr_matrix) -> Floats:
+    def _among(self, opinions: Sequence[Floats]) -> Candidates | None:
+        """What is ranked again; None where a single part ranks all."""
+        return None if len(self.parts) == 1 else candidates(opinions, self.each)
+
+    def _ranked(self, opinions: Sequence[Floats], among: Candidates | None, histories: csr_matrix) -> Floats:
         """Users × items: the candidates' scores, and -inf elsewhere."""
-        found = np.full(opinions[0].shape, -np.inf, dtype=np.float32)
-        found[among.rows, among.items] = evidence(opinions, among) @ self.weights
         nothing = np.flatnonzero(np.diff(histories.indptr) == 0)
-        found[nothing] = np.where(opinions[0][nothing] > -np.inf, self.popularity.users, -np.inf)
+        popular = np.where(opinions[0][nothing] > -np.inf, self.popularity.users, -np.inf)
+        if among is None:
+            found = opinions[0]
+        else:
+            found = np.full(opinions[0].shape, -np.inf, dtype=np.float32)
+            found[among.rows, among.items] = evidence(opinions, among) @ self.weights
+        found[nothing] = popular
         return found
 
     def explained(self) -> Mapping[str, Mapping[str, float]]:
-        """Each part's weights."""
+        """Each part's weights; of a single part, which is not weighed, none."""
+        if len(self.parts) == 1:
+            return {}
         table = self.weights.reshape(len(self.parts), len(KINDS))
         return {
             part.name: dict(zip(KINDS, map(float, row), strict=True))
@@ -102,7 +115,7 @@ class Hybrid:
         """Writes each part to a file of its name, and the weights to one more."""
         from safetensors.numpy import save_file
 
-        for part in self.parts:
+        for part in self.known:
             known.save(part, folder)
         save_file({part.name: self._of(place) for place, part in enumerate(self.parts)}, folder / WEIGHTS)
 
@@ -117,8 +130,10 @@ class Hybrid:
         except (OSError, SafetensorError) as error:
             raise ArtifactError(f"{folder / WEIGHTS} cannot be read: {error}") from error
         names = [name for name in known.KINDS if name in weights]  # always in the same order
-        parts = [known.load(folder / f"{name}{known.SUFFIX}") for name in names]
-        return cls(parts, np.concatenate([weights[name] for name in names]), each)
+        parts = {name: known.load(folder / f"{name}{known.SUFFIX}") for name in {*names, Popularity.name}}
+        popularity = parts[Popularity.name]
+        assert isinstance(popularity, Popularity)
+        return cls([parts[name] for name in names], np.concatenate([weights[name] for name in names]), popularity, each)
 
     def _of(self, place: int) -> Floats:
         return self.weights[len(KINDS) * place : len(KINDS) * (place + 1)]

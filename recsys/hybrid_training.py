@@ -20,17 +20,20 @@ from scipy.sparse import csr_matrix
 
 from brightspark.core.errors import InputError
 from brightspark.recsys.evidence import ask, candidates, evidence
-from brightspark.recsys.fit_settings import HybridFitSettings
+from brightspark.recsys.fit_settings import SPARK_ALS, HybridFitSettings
 from brightspark.recsys.hybrid import Hybrid
-from brightspark.recsys.matrix import Timed, read_timed
+from brightspark.recsys.matrix import Timed, matrix_bytes, read_timed
 from brightspark.recsys.part import Codes, Floats, Part
 from brightspark.recsys.parts import KINDS, SUFFIX, load, save
 from brightspark.recsys.parts import learn as learn_part
+from brightspark.recsys.popularity import Popularity, PopularitySettings
+from brightspark.recsys.popularity import fit as fit_popularity
 from brightspark.recsys.reranker import Lesson, learn, lesson
 from brightspark.recsys.staged import StagedInteractions
 
 BLOCK_BYTES = 32 << 20  # of one part's scores of a block of users
 MOST_EASE_ITEMS = 40_000  # beyond, items² is more than most machines hold, and the time grows with items³
+UNASKED = "it is learned where `parts` names it"
 UNKNOWN = {"features": "nothing is known of the items", "places": "no interaction has a moment"}
 INSTEAD_OF = {"cease": "ease"}  # where features are known, the first does what the second does
 
@@ -44,6 +47,19 @@ class Learned:
     """Of each part over all rounds."""
     left_out: dict[str, str]
     """Parts that were not learned, and why."""
+    histories: csr_matrix
+    """Users × items, each row in the order of the user's time."""
+
+
+def outgrows(staged: StagedInteractions, settings: HybridFitSettings) -> str | None:
+    """Why Spark's ALS must learn instead of all other parts; None where this process can."""
+    if settings.parts == (SPARK_ALS,):
+        return "parts names it"
+    users, _ = staged.shape
+    needed = matrix_bytes(users, len(staged.interactions))
+    if settings.parts is None and needed > settings.max_bytes:
+        return f"the other parts would read {needed / 2**30:.1f} GiB into one process, more than max_bytes"
+    return None
 
 
 def chosen_parts(
@@ -70,6 +86,7 @@ def chosen_parts(
             if name in left_out:
                 raise InputError(f"parts names {name!r}, and {left_out[name]}")
         return [name for name in KINDS if name in settings.parts], {}
+    left_out |= {name: UNASKED for name, each in KINDS.items() if not each.unasked and name not in left_out}
     for better, other in INSTEAD_OF.items():
         if better not in left_out:
             left_out.setdefault(other, f"{better} does the same and knows the items' features")
@@ -94,17 +111,21 @@ def learn_hybrid(
     names, left_out = chosen_parts(settings, timed.matrix, known)
     learner = _Learner(names, timed, settings, features, kept)
     lessons: list[Lesson] = []
-    for fold in range(settings.crossfits):
+    for fold in range(settings.crossfits if len(names) > 1 else 0):
         say(f"learning the parts without fold {fold + 1} of {settings.crossfits}")
         held = timed.folds == fold
         if not held.any() or held.all():
             continue
         parts = learner.parts(~held, f"without-{fold}")
-        lessons += _lessons(parts, timed.part(~held), timed.part(held), settings, seed=settings.seed + fold)
+        lessons += _lessons(parts, timed.in_time(~held), timed.part(held), settings, seed=settings.seed + fold)
     weights = _weights(lessons, names)
     say("learning the parts from all interactions")
     parts = learner.parts(np.ones(timed.matrix.nnz, dtype=bool), "all")
-    return Learned(Hybrid(parts, weights, settings.candidates), learner.seconds, left_out)
+    popularity = next((part for part in parts if isinstance(part, Popularity)), None)
+    if popularity is None:  # it has no say, but unknown users have nothing else
+        popularity = fit_popularity(timed.matrix, PopularitySettings())
+    everything = timed.in_time(np.ones(timed.matrix.nnz, dtype=bool))
+    return Learned(Hybrid(parts, weights, popularity, settings.candidates), learner.seconds, left_out, everything)
 
 
 def _weights(lessons: Sequence[Lesson], names: Sequence[str]) -> Floats:

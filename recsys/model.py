@@ -70,13 +70,15 @@ class HybridRecommenderModel(ScoringModel[RecommenderSettings]):
         allow: Sequence[Any] | None = None,
         deny: Sequence[Any] = (),
         diversity: float = 0.0,
+        reasons: bool = True,
     ) -> DataFrame:
         """The k best items for each row of a table of users, without what the user has turned to.
 
         Gives `user`, `item`, `score`, `rank` (from 1), `reason` (string: which of the user's items are like it, which
         feature he likes, or that it is popular) and `liked` (array, those items). A user appears once for each item;
         one who has seen everything does not appear. `allow` names the only items that may be recommended, `deny` those
-        that may not. `diversity`, up to 1, prefers items that are not like those before them.
+        that may not. `diversity`, up to 1, prefers items that are not like those before them. Without `reasons` both
+        columns are null, and lists of millions of users take less time.
 
         Raises InputError for a column that is missing or of another type than was learned from, SettingError for a k
         below 1.
@@ -85,8 +87,10 @@ class HybridRecommenderModel(ScoringModel[RecommenderSettings]):
         _check(users, settings.user_col, self._type("user"), "user_col")
         columns = (settings.user_col, *self._history(users))
         named = users.select(*[F.col(quoted(name)) for name in columns])
-        scoring = self._lists("load_lists", columns, k=k, allow=allow, deny=tuple(deny), diversity=diversity)
-        return _inlined(named, scoring, settings.user_col, "user", ("item", "score", "rank", "reason", "liked"))
+        told = {"allow": allow, "deny": tuple(deny), "diversity": diversity, "reasons": reasons}
+        scoring = self._lists("load_lists", columns, k=k, **told)
+        table = _exploded(named, scoring, settings.user_col, "user", ("item", "score", "reason", "liked"))
+        return table.select("user", "item", "score", "rank", "reason", "liked")
 
     def similar(self, items: DataFrame, k: int = 10) -> DataFrame:
         """The k items that are most like each item of a table: `item`, `similar`, `score` (a cosine) and `rank`.
@@ -97,7 +101,7 @@ class HybridRecommenderModel(ScoringModel[RecommenderSettings]):
         _check(items, settings.item_col, self._type("item"), "item_col")
         named = items.select(F.col(quoted(settings.item_col)))
         scoring = self._lists("load_similar", (settings.item_col,), k=k)
-        table = _inlined(named, scoring, settings.item_col, "of", ("item", "score", "rank"))
+        table = _exploded(named, scoring, settings.item_col, "of", ("item", "score"))
         return table.select(F.col("of").alias("item"), F.col("item").alias("similar"), "score", "rank")
 
     def known_users(self, spark: SparkSession) -> DataFrame:
@@ -134,8 +138,10 @@ def _check(df: DataFrame, name: str, learned: str, setting: str) -> None:
         raise InputError(f"{name} is {found} in the table, and was {learned} in what was learned from: cast it")
 
 
-def _inlined(df: DataFrame, scoring: Scoring, key: str, name: str, columns: Sequence[str]) -> DataFrame:
-    """A row for each item of each list."""
-    scored = answers(df, scoring, {_LIST: "answer.items"})
-    each = scored.select(F.col(quoted(key)).alias(name), F.explode(_LIST).alias("_one"))
-    return each.select(name, *[F.col(f"_one.{column}").alias(column) for column in columns])
+def _exploded(df: DataFrame, scoring: Scoring, key: str, name: str, columns: Sequence[str]) -> DataFrame:
+    """A row for each item of each list, with its `rank`."""
+    scored = answers(df, scoring, {f"{_LIST}_{column}": f"answer.{column}" for column in columns})
+    listed = F.arrays_zip(*[f"{_LIST}_{column}" for column in columns])
+    each = scored.select(F.col(quoted(key)).alias(name), F.posexplode(listed).alias("place", "one"))
+    found = {column: F.col(f"one.{_LIST}_{column}") for column in columns} | {"rank": F.col("place") + 1}
+    return each.select(name, *[of.alias(column) for column, of in found.items()])

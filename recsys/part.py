@@ -35,8 +35,9 @@ class Part(Protocol):
     def scores(self, histories: csr_matrix, users: Codes) -> Floats:
         """How much each item suits each user of a block, dense: the more, the better, comparable within a user.
 
-        `histories` has a row a user and a column an item, valued as the matrix that the part was learned from. `users`
-        are their codes in that matrix, or UNKNOWN: then the history alone tells of them.
+        `histories` has a row a user and a column an item, valued as the matrix that the part was learned from; the
+        indices of a row stand in the order of the user's time, where it is known. `users` are their codes in that
+        matrix, or UNKNOWN: then the history alone tells of them.
         """
         ...
 
@@ -69,7 +70,7 @@ def check_memory(what: str, needed: int, most: int, instead: str) -> None:
 
 def check_scores(scores: Floats, name: str) -> None:
     """Raises ModelError where a part answered by what is no number."""
-    if np.isnan(scores).any():
+    if np.isnan(scores.max(initial=-np.inf)):  # which passes them on
         raise ModelError(f"{name} gave scores that are no numbers: it was learned from damaged or far too large values")
 
 

@@ -10,8 +10,21 @@ from typing import Any
 from scipy.sparse import csr_matrix
 
 from brightspark.core.errors import ArtifactError, InputError, did_you_mean
-from brightspark.recsys import cease, content, covisits, ease, factors, neighbours, popularity, towers, towers_fit
+from brightspark.recsys import (
+    cease,
+    content,
+    covisits,
+    ease,
+    factors,
+    neighbours,
+    popularity,
+    sasrec,
+    sasrec_fit,
+    towers,
+    towers_fit,
+)
 from brightspark.recsys.part import Part
+from brightspark.recsys.sasrec_settings import SasrecSettings
 from brightspark.recsys.towers_settings import TowersSettings
 
 SUFFIX = ".safetensors"
@@ -32,6 +45,8 @@ class Kind:
     """`features` of the items (items × features), or `places` of the interactions in their users' time (a matrix)."""
     needs: bool = True
     """Whether it cannot do without."""
+    unasked: bool = True
+    """Whether it is learned where nobody names it."""
 
 
 KINDS = {
@@ -39,6 +54,7 @@ KINDS = {
     for kind in (
         Kind(popularity.Popularity, popularity.PopularitySettings, popularity.fit, popularity.memory_bytes),
         Kind(factors.Als, factors.AlsSettings, factors.fit_als, factors.memory_bytes),
+        Kind(factors.SparkAls, factors.SparkAlsSettings, factors.fit_spark_als, factors.spark_als_bytes, unasked=False),
         Kind(factors.Bpr, factors.BprSettings, factors.fit_bpr, factors.memory_bytes),
         Kind(neighbours.Neighbours, neighbours.NeighbourSettings, neighbours.fit, neighbours.memory_bytes),
         Kind(ease.Ease, ease.EaseSettings, ease.fit, ease.memory_bytes),
@@ -46,6 +62,7 @@ KINDS = {
         Kind(content.Content, content.ContentSettings, content.fit, content.memory_bytes, "features"),
         Kind(towers.Towers, TowersSettings, towers_fit.fit, towers_fit.memory_bytes, "features", needs=False),
         Kind(covisits.Covisits, covisits.CovisitSettings, covisits.fit, covisits.memory_bytes, "places"),
+        Kind(sasrec.Sasrec, SasrecSettings, sasrec_fit.fit, sasrec_fit.memory_bytes, "places", unasked=False),
     )
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +14,12 @@ import pyarrow as pa
 
 from brightspark.core.errors import InputError
 from brightspark.core.predictor import Predictor, Record, Work
+from brightspark.recsys import nearest
 from brightspark.recsys.catalogue import Catalogue
 from brightspark.recsys.content import Content
 from brightspark.recsys.hybrid import Hybrid
-from brightspark.recsys.likeness import diverse, support, vectors
+from brightspark.recsys.likeness import Likeness, diverse, support
+from brightspark.recsys.nearest import Nearest
 from brightspark.recsys.part import UNKNOWN, Codes, Floats
 from brightspark.recsys.settings import ListSettings, RecommenderSettings
 from brightspark.recsys.top import best
@@ -39,18 +41,35 @@ class Recommender:
     hybrid: Hybrid
     catalogue: Catalogue
     features: tuple[str, ...]
+    nearest: Nearest | None = None
+    """An index of the items, where there are many."""
 
     @classmethod
     def load(cls, folder: Path, candidates: int) -> Self:
         """Raises ArtifactError where files are missing or of another kind."""
         named = folder / FEATURES
         features = tuple(json.loads(named.read_text())) if named.exists() else ()
-        return cls(Hybrid.load(folder, candidates), Catalogue.load(folder), features)
+        index = folder / nearest.FILE
+        opened = nearest.open_index(index) if index.exists() else None
+        return cls(Hybrid.load(folder, candidates), Catalogue.load(folder), features, opened)
 
     @cached_property
-    def vectors(self) -> Floats:
-        """Of items: `brightspark.recsys.likeness.vectors`."""
-        return vectors(self.hybrid.parts)
+    def likeness(self) -> Likeness:
+        """Of the items."""
+        return Likeness.of(self.hybrid.parts)
+
+    def similar(self, items: Codes, k: int) -> Iterator[tuple[Codes, Floats]]:
+        """The k items that are most like each, without itself, and the cosines."""
+        if self.nearest is not None:
+            found = zip(*self.nearest.nearest(self.likeness.vectors(items), k + 1), strict=True)
+            for item, (near, said) in zip(items, found, strict=True):
+                others = near != item
+                yield near[others][:k], said[others][:k]
+            return
+        for block in self.blocks(len(items)):
+            scores = self.likeness.to_all(items[block])
+            scores[np.arange(len(scores)), items[block]] = -np.inf
+            yield from zip(*best(scores, k), strict=True)
 
     @cached_property
     def content(self) -> Content | None:
@@ -62,19 +81,23 @@ class Recommender:
         width = max(1, BLOCK_BYTES // (4 * self.hybrid.items))
         return (slice(start, start + width) for start in range(0, number, width))
 
-    def reason(self, history: Codes, item: int) -> tuple[str, Codes]:
-        """Why an item suits who has this history, and which of its items say so."""
-        if len(history):
+    def reasons(self, history: Codes, items: Codes) -> Iterator[tuple[str, Codes]]:
+        """Why each item suits who has this history, and which of its items say so."""
+        if not len(history):
+            yield from [(POPULAR, NONE)] * len(items)
+            return
+        speaking = support(self.hybrid.parts, self.likeness, history, items)
+        order = np.argsort(-speaking, axis=0, kind="stable")[:LIKED]
+        for item, best_first, said in zip(items, order.T, speaking.T, strict=True):
+            liked = history[best_first[said[best_first] > 0]]
             rated = self.hybrid.popularity.users[item] > 0
-            speaking = support(self.hybrid.parts, self.vectors, history, item)
-            order = np.argsort(-speaking, kind="stable")[:LIKED]
-            liked = history[order[speaking[order] > 0]]
-            if rated and len(liked):
-                return f"like {', '.join(map(self.catalogue.name, liked))}", liked
-            feature = self._feature(history, item)
+            feature = None if rated and len(liked) else self._feature(history, int(item))
             if feature is not None:
-                return feature, liked
-        return POPULAR, NONE
+                yield feature, liked
+            elif rated and len(liked):
+                yield f"like {', '.join(map(self.catalogue.name, liked))}", liked
+            else:
+                yield POPULAR, NONE
 
     def _feature(self, history: Codes, item: int) -> str | None:
         if self.content is None:
@@ -138,7 +161,8 @@ def lists(known: Recommender, settings: ListSettings) -> Predictor:
             scores = known.hybrid.scores(histories[block], users[block], hidden)
             for row, (items, said) in enumerate(_chosen(known, scores, settings)):
                 start, end = histories.indptr[block.start + row : block.start + row + 2]
-                found.append({"items": _listed(known, items, said, histories.indices[start:end])})
+                history = histories.indices[start:end] if settings.reasons else None
+                found.append(_listed(known, items, said, history))
         return found
 
     columns = (settings.user_col, *_history(settings))
@@ -152,20 +176,13 @@ def load_similar(folder: Path, device: str, settings: ListSettings) -> Predictor
 
 def similar(known: Recommender, settings: ListSettings) -> Predictor:
     """Finds items that are like others, by what is loaded already."""
-    hidden = _hidden(known, settings)
 
     def split(record: Record, work: Work) -> Iterable[Any]:
         yield _item(known, record[settings.item_col])
 
     def predict(items: Sequence[int]) -> list[dict[str, Any]]:
-        found = []
-        for block in known.blocks(len(items)):
-            scores = known.vectors[list(items[block])] @ known.vectors.T
-            scores[np.arange(len(scores)), items[block]] = -np.inf
-            scores[:, hidden] = -np.inf
-            for near, said in zip(*best(scores, settings.k), strict=True):
-                found.append({"items": _listed(known, near, said, None)})
-        return found
+        found = known.similar(np.array(items, dtype=np.int32), settings.k)
+        return [_listed(known, near, said, None) for near, said in found]
 
     return _predictor((settings.item_col,), list_type(known.catalogue.items.type), split, predict, settings)
 
@@ -182,9 +199,12 @@ def _code(record: Record, work: Work) -> Iterable[int]:
 
 
 def list_type(item: pa.DataType) -> pa.StructType:
-    """The answer for a list of items with ids of a type."""
-    of = [("item", item), ("score", pa.float64()), ("rank", pa.int32()), ("reason", pa.string())]
-    return pa.struct([("items", pa.list_(pa.struct([*of, ("liked", pa.list_(item))])))])
+    """The answer for a list of items with ids of a type: columns, the best item first; without reasons those are empty.
+
+    A list of structs would be as clear, and a Python object for each item.
+    """
+    of = {"item": item, "score": pa.float64(), "reason": pa.string(), "liked": pa.list_(item)}
+    return pa.struct([(name, pa.list_(each)) for name, each in of.items()])
 
 
 def _predictor(
@@ -217,12 +237,12 @@ def _history(settings: RecommenderSettings) -> tuple[str, ...]:
 
 
 def _told(known: Recommender, record: Record, settings: RecommenderSettings) -> Codes | None:
-    """The items that a record tells of its user, of those that are known; None where it tells nothing."""
+    """The items that a record tells of its user, of those that are known, in order; None where it tells nothing."""
     items = None if settings.history_col is None else record[settings.history_col]
     if not items:
         return None
-    codes = {known.catalogue.item_code(item) for item in items} - {UNKNOWN}
-    return np.array(sorted(codes), dtype=np.int32)
+    codes = dict.fromkeys(known.catalogue.item_code(item) for item in items)
+    return np.array([code for code in codes if code != UNKNOWN], dtype=np.int32)
 
 
 def _hidden(known: Recommender, settings: ListSettings) -> Any:
@@ -243,20 +263,18 @@ def _chosen(known: Recommender, scores: Floats, settings: ListSettings) -> list[
     for row, values in zip(items, said, strict=True):
         row, values = row[row >= 0], values[row >= 0]
         if len(row):
-            places = diverse(row, values, known.vectors, settings.k, settings.diversity)
+            places = diverse(values, known.likeness.vectors(row), settings.k, settings.diversity)
             row, values = row[places], values[places]
         chosen.append((row, values))
     return chosen
 
 
-def _listed(known: Recommender, items: Codes, scores: Floats, history: Codes | None) -> list[dict[str, Any]]:
-    found = []
-    for rank, (item, score) in enumerate(zip(items, scores, strict=True), start=1):
-        if item < 0:
-            break
-        reason, liked = (None, NONE) if history is None else known.reason(history, int(item))
-        found.append({
-            "item": known.catalogue.items[int(item)].as_py(), "score": float(score), "rank": rank, "reason": reason,
-            "liked": [known.catalogue.items[int(one)].as_py() for one in liked],
-        })  # fmt: skip
-    return found
+def _listed(known: Recommender, items: Codes, scores: Floats, history: Codes | None) -> dict[str, Any]:
+    items = items[items >= 0]
+    why = [] if history is None else list(known.reasons(history, items))
+    return {
+        "item": known.catalogue.ids(items),
+        "score": scores[: len(items)].astype(np.float64),
+        "reason": [reason for reason, _ in why],
+        "liked": [known.catalogue.ids(liked) for _, liked in why],
+    }

@@ -34,16 +34,18 @@ from brightspark.recsys.encoding import Encoding
 from brightspark.recsys.feature_matrix import read_features
 from brightspark.recsys.features import encode, learn_encoding
 from brightspark.recsys.feedback import count_interactions, interactions
-from brightspark.recsys.fit_settings import FOLDS, HybridFitSettings
-from brightspark.recsys.hybrid_training import Learned, learn_hybrid
-from brightspark.recsys.matrix import read_matrix
+from brightspark.recsys.fit_settings import FOLDS, SPARK_ALS, HybridFitSettings
+from brightspark.recsys.hybrid_training import Learned, learn_hybrid, outgrows
+from brightspark.recsys.likeness import write_index
 from brightspark.recsys.model import KIND, HybridRecommenderModel
 from brightspark.recsys.predictor import FEATURES
+from brightspark.recsys.spark_als import learn_by_spark
 from brightspark.recsys.staged import INTERACTIONS, StagedInteractions
 from brightspark.recsys.staging import stage_interactions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from scipy.sparse import csr_matrix
 
 # Settings that the model keeps.
 SAID = ("user_col", "item_col", "prediction_col", "rank_col", "error_col", "candidates")
@@ -96,7 +98,12 @@ class HybridRecommender(
                     staged = self._staged(rows, f"{place}/interactions", encoding)
                     called = None if names is None else _staged_names(names, f"{place}/names")
                     kept = place / "parts" if settings.run_folder else None  # else nobody comes back
-                    learned = learn_hybrid(staged, settings, read_features(staged), self.watch, kept)
+                    outgrown = outgrows(staged, settings)
+                    if outgrown is not None:
+                        self.watch(f"learning by Spark's ALS: {outgrown}")
+                        learned = learn_by_spark(rows.sparkSession, staged, settings, f"{place}/{SPARK_ALS}", outgrown)
+                    else:
+                        learned = learn_hybrid(staged, settings, read_features(staged), self.watch, kept)
                     return self._model(staged, called, learned, encoding, counts.to_dict() | types)
 
     def _name(self, rows: DataFrame) -> str:
@@ -153,21 +160,13 @@ class HybridRecommender(
                 path, kind=KIND, settings=said, metrics=counted, training=training, packages=("implicit", "numpy")
             ) as made:
                 learned.hybrid.save(made)
-                self._catalogue(staged, names).save(made)
+                write_index(learned.hybrid.parts, made)
+                _catalogue(staged, names, learned.histories).save(made)
                 if encoding is not None:
                     (made / FEATURES).write_text(json.dumps(encoding.names), encoding="utf-8")
             artifact = open_artifact(path, kind=KIND)
             kept = cache.keep(artifact.address, artifact.digest, artifact.files)
         return HybridRecommenderModel(replace(artifact, address=str(kept)), **said)
-
-    def _catalogue(self, staged: StagedInteractions, names: Shards | None) -> Catalogue:
-        histories = read_matrix(staged, binary=True, max_bytes=self.settings.max_bytes)
-        users, items = (_ids(table, name) for table, name in ((staged.users, "user"), (staged.items, "item")))
-        if names is None:
-            return Catalogue(users, items, None, histories)
-        said = names.table(["item", "name"])
-        places = pc.index_in(items, value_set=said.column("item").combine_chunks())
-        return Catalogue(users, items, said.column("name").combine_chunks().take(places), histories)
 
 
 def folded(rows: DataFrame, seed: int) -> DataFrame:
@@ -209,6 +208,15 @@ def _fingerprint(table: DataFrame) -> list[Any]:
 def _staged_names(names: DataFrame, path: str) -> Shards:
     found = read_manifest(path)
     return Shards(stage(names, path) if found is None else found)
+
+
+def _catalogue(staged: StagedInteractions, names: Shards | None, histories: csr_matrix) -> Catalogue:
+    users, items = (_ids(table, name) for table, name in ((staged.users, "user"), (staged.items, "item")))
+    if names is None:
+        return Catalogue(users, items, None, histories)
+    said = names.table(["item", "name"])
+    places = pc.index_in(items, value_set=said.column("item").combine_chunks())
+    return Catalogue(users, items, said.column("name").combine_chunks().take(places), histories)
 
 
 def _ids(shards: Shards, name: str) -> pa.Array:

@@ -21,8 +21,8 @@ class RecommenderSettings(ScoringSettings):
     item_col: Annotated[str, "column of items"] = "item"
     history_col: Annotated[
         str | None,
-        "column with an array of items that the user has turned to, which stands for what is known of him; null or "
-        "empty arrays leave it at that",
+        "column with an array of items that the user has turned to, the latest at the end, which stands for what is "
+        "known of him; null or empty arrays leave it at that",
     ] = None
     prediction_col: Annotated[str, "column for how much the item suits the user"] = "prediction"
     rank_col: Annotated[
@@ -51,6 +51,8 @@ class ListSettings(RecommenderSettings):
     deny: tuple[str | int, ...] = ()
     diversity: float = 0.0
     """From 0, the best items, to 1, the least alike among the best."""
+    reasons: bool = True
+    """Whether to say why."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -94,7 +94,7 @@ def facts(histories: Histories, settings: TowersSettings) -> dict[str, Any]:
     return {"items": histories.items, "histories": histories.training, "features": histories.features, **chosen}
 
 
-def training_settings(settings: TowersSettings, users: int) -> TrainingSettings:
+def training_settings(settings: TrainingSettings, users: int) -> TrainingSettings:
     """Those of all trainings; a batch of more users than there are would show some of them twice."""
     own = {declared.name: getattr(settings, declared.name) for declared in fields(TrainingSettings)}
     return replace(TrainingSettings(**own), batch_size=min(settings.batch_size, users))

@@ -13,12 +13,13 @@ from scipy.sparse import csr_matrix
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.recsys import cease, content, covisits, ease, popularity
 from brightspark.recsys.catalogue import Catalogue
-from brightspark.recsys.content import Content
+from brightspark.recsys.content import Content, unit
 from brightspark.recsys.evidence import KINDS, Candidates, ask, candidates, compared, evidence
+from brightspark.recsys.factors import Als
 from brightspark.recsys.fit_settings import HybridFitSettings
 from brightspark.recsys.hybrid import Hybrid
 from brightspark.recsys.hybrid_training import chosen_parts
-from brightspark.recsys.likeness import diverse, unit, vectors
+from brightspark.recsys.likeness import Likeness, diverse
 from brightspark.recsys.part import UNKNOWN, Codes, Floats, Part
 from brightspark.recsys.reranker import Lesson, learn, lesson
 from tests.recsys.films import FILMS, USERS, ratings
@@ -45,7 +46,8 @@ def hybrid(each: int = 10) -> Hybrid:
         ease.fit(matrix, ease.EaseSettings(l2=20.0)),
         content.fit(matrix, content.ContentSettings(), features()),
     ]
-    return Hybrid(parts, np.array([0.1, 0, 1, -0.2, 0.5, 0], dtype=np.float32), each)
+    weights = np.array([0.1, 0, 1, -0.2, 0.5, 0], dtype=np.float32)
+    return Hybrid(parts, weights, popularity.fit(matrix, popularity.PopularitySettings()), each)
 
 
 def everyone() -> Codes:
@@ -261,16 +263,32 @@ class TestParts:
 class TestLists:
     def test_the_more_diverse_the_less_alike(self) -> None:
         known = unit(np.repeat(features()[:4], 5, axis=0))  # five of each kind, the best ones first
-        items = np.arange(20, dtype=np.int32)
         scores = np.linspace(1, 0.5, 20, dtype=np.float32)
-        assert diverse(items, scores, known, 4, 0.0).tolist() == [0, 1, 2, 3]
-        assert diverse(items, scores, known, 4, 0.9).tolist() == [0, 5, 10, 15]
+        assert diverse(scores, known, 4, 0.0).tolist() == [0, 1, 2, 3]
+        assert diverse(scores, known, 4, 0.9).tolist() == [0, 5, 10, 15]
 
-    def test_vectors_are_those_of_the_parts_and_have_length_one(self) -> None:
-        part = Content(unit(np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)))
-        found = vectors([part, part])
-        np.testing.assert_allclose(found @ found.T, part.features @ part.features.T, atol=1e-6)
-        assert (vectors([popularity.Popularity(np.ones(9, dtype=np.float32))]) == 0).all()
+    def test_likeness_is_the_mean_cosine_of_the_parts_that_know_an_item(self) -> None:
+        draw = np.random.default_rng(0)
+        content_of, factors_of = (draw.normal(size=(9, width)).astype(np.float32) for width in (4, 3))
+        factors_of[8] = 0  # nobody has rated it
+        parts = [Content(unit(content_of)), Als(draw.normal(size=(2, 3)), factors_of, 1.0, 1.0)]
+        found = Likeness.of([popularity.Popularity(np.ones(9, dtype=np.float32)), *parts])
+        cosines = [unit(each) @ unit(each).T for each in (content_of, factors_of)]
+        everything = np.arange(9, dtype=np.int32)
+        wanted = (cosines[0] + cosines[1]) / 2
+        np.testing.assert_allclose(found.between(everything[:8], everything[:8]), wanted[:8, :8], atol=1e-6)
+        np.testing.assert_allclose(
+            found.between(everything[8:], everything[:8]), cosines[0][8:, :8] / 2**0.5, atol=1e-6
+        )
+        np.testing.assert_allclose(np.diag(found.to_all(everything)), 1, atol=1e-6)
+        np.testing.assert_allclose(found.to_all(everything[3:5]), found.between(everything[3:5], everything), atol=1e-6)
+        vectors = found.vectors(slice(2, 9))
+        assert vectors.shape == (7, found.dimensions)
+        np.testing.assert_allclose(vectors @ vectors.T, found.between(everything[2:], everything[2:]), atol=1e-6)
+
+    def test_where_no_part_has_vectors_nothing_is_like_anything(self) -> None:
+        found = Likeness.of([popularity.Popularity(np.ones(9, dtype=np.float32))])
+        assert (found.to_all(np.arange(9, dtype=np.int32)) == 0).all()
 
 
 class TestCatalogue:
@@ -295,6 +313,45 @@ class TestCatalogue:
         assert histories.toarray().tolist() == [[0, 1, 0], [1, 0, 1], [0, 0, 0]]
 
 
+class TestASinglePart:
+    """Ranks by its own scores; who is unknown gets what is popular all the same."""
+
+    matrix = seen()
+    part = ease.fit(matrix, ease.EaseSettings(l2=20.0))
+    alone = Hybrid(
+        [part], np.zeros(len(KINDS), dtype=np.float32), popularity.fit(matrix, popularity.PopularitySettings())
+    )
+
+    def test_its_scores_are_the_list(self) -> None:
+        hidden = np.arange(FILMS) % 2 == 0
+        found = self.alone.scores(self.matrix, everyone(), hidden)
+        wanted = self.part.scores(self.matrix, everyone())
+        there = (self.matrix.toarray() == 0) & ~hidden
+        assert np.array_equal(found, np.where(there, wanted, -np.inf))
+
+    def test_pairs_have_the_same_scores_and_their_places(self) -> None:
+        rows, items = np.nonzero(np.ones((3, FILMS)))
+        found, places = self.alone.pairs(self.matrix[:3], everyone()[:3], rows, items, placed=True)
+        wanted = self.part.scores(self.matrix[:3], everyone()[:3])
+        assert np.array_equal(found, wanted[rows, items])
+        unseen = self.matrix[:3].toarray() == 0
+        order = np.argsort(np.argsort(-np.where(unseen, wanted, -np.inf), axis=1), axis=1) + 1
+        assert np.array_equal(places.reshape(3, FILMS), np.where(unseen, order, 0))
+
+    def test_strangers_get_what_is_popular(self) -> None:
+        nothing = csr_matrix((1, FILMS), dtype=np.float32)
+        found = self.alone.scores(nothing, np.array([UNKNOWN], dtype=np.int32))
+        assert np.array_equal(found[0], np.diff(self.matrix.tocsc().indptr))
+
+    def test_it_comes_back_from_a_folder(self, tmp_path: Path) -> None:
+        self.alone.save(tmp_path)
+        found = Hybrid.load(tmp_path)
+        assert [part.name for part in found.parts] == ["ease"]
+        assert found.explained() == {}
+        for matrix in (self.matrix, csr_matrix((USERS, FILMS), dtype=np.float32)):
+            assert np.array_equal(found.scores(matrix, everyone()), self.alone.scores(matrix, everyone()))
+
+
 def test_a_block_is_asked_once_of_each_part() -> None:
     asked: list[int] = []
 
@@ -304,6 +361,6 @@ def test_a_block_is_asked_once_of_each_part() -> None:
             return super().scores(histories, users)
 
     part = Asked(np.arange(FILMS, dtype=np.float32))
-    Hybrid([part], np.ones(len(KINDS), dtype=np.float32), 5).scores(seen()[:7], everyone()[:7])
+    Hybrid([part], np.ones(len(KINDS), dtype=np.float32), part, 5).scores(seen()[:7], everyone()[:7])
     assert asked == [7]
     assert len(ask([part], seen()[:2], everyone()[:2])) == 1

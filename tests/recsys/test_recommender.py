@@ -103,6 +103,33 @@ def test_strangers_are_known_by_what_is_told_of_them_and_else_by_what_is_popular
         assert all(by_item[row["item"]] >= least for row in found[user])
 
 
+def test_without_reasons_the_lists_are_the_same(spark: SparkSession, model: HybridRecommenderModel) -> None:
+    users = model.known_users(spark).limit(20)
+    plain, short = (model.recommend(users, K, reasons=said).orderBy("user", "rank") for said in (True, False))
+    columns = ["user", "item", "score", "rank"]
+    assert plain.select(columns).collect() == short.select(columns).collect()
+    assert short.filter("reason IS NOT NULL OR liked IS NOT NULL").isEmpty()
+    assert short.columns == plain.columns
+
+
+def test_a_single_part_learns_once_and_strangers_get_what_is_popular(
+    spark: SparkSession, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[str] = []
+
+    def learn(name: str, *told: Any, **known: Any) -> Any:
+        learned.append(name)
+        return parts.learn(name, *told, **known)
+
+    monkeypatch.setattr(hybrid_training, "learn_part", learn)
+    made: Any = HybridRecommender(parts=("als",), **{**settings, "name_col": None}).fit(rated(spark))
+    assert learned == ["als"]
+    found = lists(made.recommend(told(spark, ("user 1", None), ("nobody", None)).drop("told"), K))
+    counts = {row["item"]: row["count"] for row in rated(spark).groupBy("item").count().collect()}
+    assert [counts[row["item"]] for row in found["nobody"]] == sorted(counts.values(), reverse=True)[:K]
+    assert [row["reason"] for row in found["user 1"]] != [row["reason"] for row in found["nobody"]]
+
+
 def test_more_than_there_is_gives_all_there_is(spark: SparkSession, model: HybridRecommenderModel) -> None:
     asked = told(spark, ("keen", list(range(FILMS - 3))), ("has seen it all", list(range(FILMS + NEW))))
     found = lists(model.copy({model.history_col: "told"}).recommend(asked, 1000))
@@ -174,8 +201,8 @@ def test_what_cannot_be_is_refused_before_anything_is_learned(
         HybridRecommender(parts=("popularity", "esae"))
     with pytest.raises(SettingError, match="als has no setting 'factor'"):
         HybridRecommender(part_settings={"als": {"factor": 8}})
-    with pytest.raises(SettingError, match="popularity"):
-        HybridRecommender(parts=("als",))
+    with pytest.raises(SettingError, match="parts names none"):
+        HybridRecommender(parts=())
 
 
 def test_a_fit_that_was_killed_goes_on_and_another_one_begins_anew(
@@ -240,3 +267,37 @@ def test_the_commands_go_from_ratings_to_measures(spark: SparkSession, tmp_path:
     assert scored["errors"] == 0
     again = CliRunner().invoke(app, ["recommend", str(tmp_path / "model"), "--out", str(tmp_path / "lists")])
     assert isinstance(again.exception, InputError)
+
+
+def test_what_outgrows_a_machine_is_learned_by_spark(spark: SparkSession, settings: dict[str, Any]) -> None:
+    """Named, or by itself where the other parts would read more than they may."""
+    chosen: dict[str, Any] = {
+        "part_settings": {"spark_als": {"factors": 8, "blocks": 2, "max_bytes": 1 << 30}},
+        "run_folder": settings["run_folder"],
+    }
+    named: Any = HybridRecommender(parts=("spark_als",), **chosen).fit(rated(spark))
+    small: Any = HybridRecommender(max_bytes=1_000, **chosen).fit(rated(spark))
+    assert "max_bytes" in small.artifact.training["left_out"]["ease"]
+    seen = defaultdict(set)
+    for user, item, _ in ratings():
+        seen[user].add(item)
+    for made in (named, small):
+        found = lists(made.recommend(made.known_users(spark), K))
+        assert len(found) == USERS
+        of_kind = 0
+        for user, rows in found.items():
+            assert not seen[user] & {row["item"] for row in rows}
+            of_kind += sum(row["item"] % len(KINDS) == int(user.removeprefix("user ")) % len(KINDS) for row in rows[:2])
+        assert of_kind > 0.7 * 2 * USERS
+    music = [film for film in range(FILMS) if film % len(KINDS) == 3]
+    asked = told(spark, ("likes music", music[:4]), ("nobody", None))
+    found = lists(named.copy({named.history_col: "told"}).recommend(asked, 2))
+    assert {row["item"] for row in found["likes music"]} <= set(music[4:])
+    assert len(found["nobody"]) == 2
+    with pytest.raises(SettingError, match="spark_als is learned by Spark and stands alone"):
+        HybridRecommender(parts=("popularity", "spark_als"))
+    with pytest.raises(InputError, match="max_bytes"):
+        HybridRecommender(
+            parts=("spark_als",), part_settings={"spark_als": {"factors": 8, "max_bytes": 1_000}},
+            run_folder=settings["run_folder"],
+        ).fit(rated(spark))  # fmt: skip
