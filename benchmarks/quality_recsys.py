@@ -7,9 +7,9 @@ learned from all training ratings and measured on the test once. The intervals a
 
 With `--split last` each user's last rating is the test, and the last but one is what is tuned on.
 
-`cease` is EASE with the films' years and genres, `hybrid` all parts but `ease` with the settings that were found for
-each, re-ranked by weights that are learned on `--crossfits` folds of the training ratings. `towers` are not tuned (a
-training takes long): they have their defaults.
+`cease` is EASE with the films' years and genres, `hybrid` all parts that it has by default with the settings that were
+found for each, re-ranked by weights that are learned on `--crossfits` folds of the training ratings. `towers` and
+`sasrec` are not tuned (a training takes long): they have their defaults.
 
 Each run is a process of its own and is kept in results/quality_recsys.json once it has ended: a second call goes on
 there. Runs whose settings are others by now are made again.
@@ -53,6 +53,7 @@ RESULT = Path(__file__).parent / "results" / "quality_recsys.json"
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.2
 LONGEST = 50  # places of a list
 HYBRID = "hybrid"
+LEFT_OUT = ("ease", "sasrec")  # of the hybrid, as by default
 STRATIFIED, LAST = "stratified", "last"
 
 
@@ -92,7 +93,7 @@ def measure(spark: SparkSession, options: argparse.Namespace, seed: int, kept: K
         lists[name] = named(spark, folder / f"{name}.parquet", folder / "train").persist()
         reports[name] = ranking(lists[name], test, train=train, k=[10, LONGEST], catalogue=items)
         print(line(name, seed, reports[name], tuned, run), flush=True)
-    parts = {name: own for name, own in found.items() if name != "ease"}
+    parts = {name: own for name, own in found.items() if name not in LEFT_OUT}
     run = apart.call(
         "quality.recommenders:hybrid", parts=parts, crossfits=crossfits, seed=seed, k=LONGEST,
         staged=str(folder / "train"), out=str(folder / "hybrid.parquet"),

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from brightspark.recsys.feature_matrix import read_features
 from brightspark.recsys.fit_settings import HybridFitSettings
 from brightspark.recsys.hybrid_training import learn_hybrid
-from brightspark.recsys.matrix import read_matrix, read_timed
+from brightspark.recsys.matrix import read_timed
 from brightspark.recsys.part import Part
 from brightspark.recsys.parts import kind, learn
 from brightspark.recsys.staged import StagedInteractions
@@ -27,6 +27,7 @@ CHOICES: dict[str, Mapping[str, Sequence[Any]]] = {
     "popularity": {},
     "content": {},
     "towers": {},
+    "sasrec": {},
     "covisits": {"window": (3, 5, 10, 20), "neighbours": (100, 500, 2000)},
     "als": {
         "factors": (16, 24, 32, 48, 64), "regularization": (1.0, 10.0, 30.0, 60.0), "alpha": (2.0, 5.0, 10.0, 20.0),
@@ -61,12 +62,12 @@ def _that_count(settings: dict[str, Any]) -> dict[str, Any]:
 
 def tune(staged: str, held_back: str, name: str, settings: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
     """nDCG@10 on held-back rows of each of the settings, and the best of them."""
-    matrix = read_matrix(StagedInteractions.open(staged), binary=True)
+    matrix = histories(StagedInteractions.open(staged))
     truth = read_pairs(held_back, *matrix.shape)
     tried = []
     for each in settings:
         started = time.perf_counter()
-        part = learned(name, staged, matrix, each, seed)
+        part = learned(name, staged, each, seed)
         found = _lists(part, matrix, 10)
         tried.append({"settings": dict(each), "ndcg": ndcg(found, truth), "seconds": time.perf_counter() - started})
     best = max(tried, key=lambda one: one["ndcg"])
@@ -75,9 +76,9 @@ def tune(staged: str, held_back: str, name: str, settings: Sequence[Mapping[str,
 
 def answer(staged: str, name: str, settings: Mapping[str, Any], seed: int, k: int, out: str) -> dict[str, Any]:
     """Learns from all training rows, and writes `user`, `item` (codes), `rank` and `score` of each user's k best."""
-    matrix = read_matrix(StagedInteractions.open(staged), binary=True)
+    matrix = histories(StagedInteractions.open(staged))
     started = time.perf_counter()
-    part = learned(name, staged, matrix, settings, seed)
+    part = learned(name, staged, settings, seed)
     seconds = time.perf_counter() - started
     return {"fit_seconds": seconds, **_write(part, matrix, k, out), "seconds": time.perf_counter() - started}
 
@@ -94,17 +95,24 @@ def hybrid(
     started = time.perf_counter()
     found = learn_hybrid(opened, settings, read_features(opened))
     seconds = time.perf_counter() - started
-    matrix = read_matrix(opened, binary=True)
+    matrix = histories(opened)
     said = {"fit_seconds": seconds, "weights": found.hybrid.explained(), "part_seconds": found.seconds}
     return {**said, **_write(found.hybrid, matrix, k, out), "seconds": time.perf_counter() - started}
 
 
-def learned(name: str, staged: str, matrix: csr_matrix, settings: Mapping[str, Any], seed: int) -> Part:
+def histories(staged: StagedInteractions) -> csr_matrix:
+    """Of all users, each in the order of time."""
+    timed = read_timed(staged)
+    return timed.in_time(np.ones(timed.matrix.nnz, dtype=bool))
+
+
+def learned(name: str, staged: str, settings: Mapping[str, Any], seed: int) -> Part:
     """A part of all interactions that are staged."""
     opened = StagedInteractions.open(staged)
-    places = read_timed(opened).part_places(np.ones(matrix.nnz, dtype=bool))
+    timed = read_timed(opened)
+    places = timed.part_places(np.ones(timed.matrix.nnz, dtype=bool))
     own = kind(name).settings(**seeded(name, settings, seed))
-    return learn(name, matrix, own, features=read_features(opened), places=places)
+    return learn(name, timed.matrix, own, features=read_features(opened), places=places)
 
 
 def _write(part: Part, matrix: csr_matrix, k: int, out: str) -> dict[str, Any]:
@@ -148,4 +156,4 @@ def read_pairs(path: str, users: int | None, items: int) -> csr_matrix:
 
 def seeded(name: str, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """The settings with the seed, where the part draws anything."""
-    return {**settings, "seed": seed} if name in ("als", "bpr", "towers") else dict(settings)
+    return {**settings, "seed": seed} if name in ("als", "bpr", "towers", "sasrec") else dict(settings)
