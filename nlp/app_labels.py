@@ -15,7 +15,9 @@ from brightspark.nlp.model import TextClassifierModel
 
 CANNOT = "This text cannot be labelled"
 MAX_CHARS = 20_000
-EXPLAINED_CHARS = 2_000  # the network runs dozens of times to explain a text: seconds for so many with a small one
+EXPLAINED_CHARS = 2_000
+ANSWERS = 3  # of the network's, that a step of explaining takes: there and back
+PATIENCE = 30.0  # seconds that explaining may be expected to take
 
 EXAMPLES = (
     "The crew was wonderful and we landed twenty minutes early. Thank you!",
@@ -33,6 +35,8 @@ class Labeller:
     model: TextClassifierModel
     engine: Engine
     explainer: Engine
+    steps: int
+    """Of explaining."""
 
     @classmethod
     def of(cls, model: TextClassifierModel) -> Labeller:
@@ -41,7 +45,7 @@ class Labeller:
         Raises ArtifactError for a tokenizer that does not say where its tokens lie.
         """
         explaining = TextExplainer.of(model, label_col="label")
-        made = cls(model, Engine(model.scorer()), Engine(explaining.scorer()))
+        made = cls(model, Engine(model.scorer()), Engine(explaining.scorer()), explaining.settings.steps)
         made.engine.one({"text": "once"})
         made.explainer.one({"text": "once", "label": model.labels[0]})
         return made
@@ -57,6 +61,10 @@ class Labeller:
         took = f"Answered in {1000 * seconds:,.0f} ms"
         if len(text) > EXPLAINED_CHARS:
             yield bars + html.took(f"{took}. Words are weighed in texts of up to {EXPLAINED_CHARS:,} characters.")
+            return
+        expected = ANSWERS * self.steps * seconds
+        if expected > PATIENCE:
+            yield bars + html.took(f"{took}. To weigh its words would take about {expected:.0f} s: try a shorter text.")
             return
         yield bars + html.took(took) + html.note("Weighing each word …")
         yield bars + self._colours(text, top[0][0], took)

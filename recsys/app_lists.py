@@ -68,8 +68,8 @@ class Lister:
     def recommend(self, liked: Sequence[int], diversity: float) -> tuple[list[Place], float]:
         """The best items for who likes some, and the seconds that took; for who likes none what is popular.
 
-        A place's share is how likely it is that it is turned to, beside the first one: scores are those of a softmax,
-        or for who likes none numbers of users.
+        A place's share is how likely it is that it is turned to, beside the first one: scores are those of a softmax.
+        Those of a single part are not, nor are numbers of users, for who likes none: there it is the score's share.
         """
         engine = self._engine(round(STEPS * min(max(diversity, 0.0), 1.0)))
         record = {"user": None, "history": [self._id(code) for code in liked]}
@@ -77,7 +77,9 @@ class Lister:
         first = found[0]["score"] if found else 0.0
 
         def share(score: float) -> float:
-            return math.exp(min(0.0, score - first)) if liked else score / (first or 1.0)
+            if liked and len(self.known.hybrid.parts) > 1:
+                return math.exp(min(0.0, score - first))
+            return max(0.0, score / first) if first > 0 else 0.0
 
         return [self._place(one, share(one["score"])) for one in found], seconds
 

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from brightspark.core.errors import InputError, SettingError
 from brightspark.recsys.part import UNKNOWN, Codes, Floats, check_matrix, check_memory, implicit_alone
 
-HISTORY_BYTES = 20  # an interaction, at most, while Spark's histories are read
+HISTORY_BYTES = 28  # an interaction, at most, while Spark's histories are read
 INSTEAD = "Give it more by max_bytes where the machine has it, or set fewer factors"
 SHRINKING = 2  # items' worth of nothing, added to what an unknown user of BPR has: one item says little
 
@@ -32,9 +32,7 @@ class AlsSettings:
     max_bytes: Annotated[int, "memory that the trainer may take"] = 8 << 30
 
     def __post_init__(self) -> None:
-        _check(self.factors, self.iterations)
-        if self.regularization < 0 or self.alpha <= 0:
-            raise SettingError(f"regularization={self.regularization}, alpha={self.alpha}: want ≥ 0 and > 0")
+        _check_als(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +48,9 @@ class SparkAlsSettings:
     max_bytes: Annotated[int, "memory that reading the vectors may take in one process"] = 8 << 30
 
     def __post_init__(self) -> None:
-        for name in ("factors", "iterations", "blocks"):
-            if getattr(self, name) < 1:
-                raise SettingError(f"{name}={getattr(self, name)} must be at least 1")
-        if self.regularization < 0 or self.alpha <= 0:
-            raise SettingError(f"regularization={self.regularization}, alpha={self.alpha}: want ≥ 0 and > 0")
+        _check_als(self)
+        if self.blocks < 1:
+            raise SettingError(f"blocks={self.blocks} must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +94,12 @@ class Als:
         return _products(self.user_factors, self.item_factors, histories, users, self._folded_in)
 
     def _folded_in(self, histories: csr_matrix) -> Floats:
-        return self._solved(histories, self.regularization)
+        with implicit_alone():
+            return self._solved(histories, self.regularization)
 
     def _solved(self, histories: csr_matrix, regularization: float) -> Floats:
-        with implicit_alone():
-            self._solver.regularization = regularization
-            found: Floats = self._solver.recalculate_user(np.arange(histories.shape[0]), histories)
+        self._solver.regularization = regularization
+        found: Floats = self._solver.recalculate_user(np.arange(histories.shape[0]), histories)
         return found
 
     @cached_property
@@ -138,8 +134,9 @@ class SparkAls(Als):
     def _folded_in(self, histories: csr_matrix) -> Floats:
         sizes = np.diff(histories.indptr)
         found = np.zeros((histories.shape[0], self.item_factors.shape[1]), dtype=np.float32)
-        for size in np.unique(sizes[sizes > 0]):
-            found[sizes == size] = self._solved(histories[sizes == size], self.regularization * float(size))
+        with implicit_alone():
+            for size in np.unique(sizes[sizes > 0]):
+                found[sizes == size] = self._solved(histories[sizes == size], self.regularization * float(size))
         return found
 
 
@@ -255,6 +252,12 @@ def _products(
         vectors[unknown] = fold_in(histories[unknown])
     found: Floats = vectors @ item_factors.T
     return found
+
+
+def _check_als(settings: AlsSettings | SparkAlsSettings) -> None:
+    _check(settings.factors, settings.iterations)
+    if settings.regularization < 0 or settings.alpha <= 0:
+        raise SettingError(f"regularization={settings.regularization}, alpha={settings.alpha}: want ≥ 0 and > 0")
 
 
 def _check(factors: int, iterations: int) -> None:

@@ -29,7 +29,8 @@ class Histories:
     items: int
     """Of the catalogue."""
     training: str
-    """Path of shards of `items` (array<int>), a user's codes, each once, in the order of time where it is known."""
+    """Path of shards of `items` (array<int>), a user's codes, each once; only `write_histories` with `places` knows
+    their order."""
     validation: str | None = None
     """The same of other users, who take no part in training."""
     features: str | None = None

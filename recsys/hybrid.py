@@ -47,7 +47,7 @@ class Hybrid:
         return self.parts[0].items
 
     @property
-    def known(self) -> Sequence[Part]:
+    def all_parts(self) -> Sequence[Part]:
         """All parts, also popularity where it has no say."""
         has_say = any(part is self.popularity for part in self.parts)
         return self.parts if has_say else [self.popularity, *self.parts]
@@ -115,7 +115,7 @@ class Hybrid:
         """Writes each part to a file of its name, and the weights to one more."""
         from safetensors.numpy import save_file
 
-        for part in self.known:
+        for part in self.all_parts:
             known.save(part, folder)
         save_file({part.name: self._of(place) for place, part in enumerate(self.parts)}, folder / WEIGHTS)
 

@@ -22,7 +22,7 @@ from brightspark.core.errors import InputError
 from brightspark.recsys.evidence import ask, candidates, evidence
 from brightspark.recsys.fit_settings import SPARK_ALS, HybridFitSettings
 from brightspark.recsys.hybrid import Hybrid
-from brightspark.recsys.matrix import Timed, matrix_bytes, read_timed
+from brightspark.recsys.matrix import LARGEST, Timed, matrix_bytes, read_timed
 from brightspark.recsys.part import Codes, Floats, Part
 from brightspark.recsys.parts import KINDS, SUFFIX, load, save
 from brightspark.recsys.parts import learn as learn_part
@@ -57,6 +57,8 @@ def outgrows(staged: StagedInteractions, settings: HybridFitSettings) -> str | N
         return "parts names it"
     users, _ = staged.shape
     needed = matrix_bytes(users, len(staged.interactions))
+    if settings.parts is None and len(staged.interactions) > LARGEST:
+        return f"the other parts number no more than {LARGEST:,} interactions"
     if settings.parts is None and needed > settings.max_bytes:
         return f"the other parts would read {needed / 2**30:.1f} GiB into one process, more than max_bytes"
     return None
@@ -132,7 +134,12 @@ def _weights(lessons: Sequence[Lesson], names: Sequence[str]) -> Floats:
     """Those that were learned; where there was nothing to learn from, the mean of the parts' scores."""
     if any(one.candidates.users for one in lessons):
         return learn(lessons)
-    equal: Floats = np.tile(np.array([1 / len(names), 0], dtype=np.float32), len(names))
+    return equal_weights(len(names))
+
+
+def equal_weights(parts: int) -> Floats:
+    """Those of the mean of so many parts' scores."""
+    equal: Floats = np.tile(np.array([1 / parts, 0], dtype=np.float32), parts)
     return equal
 
 

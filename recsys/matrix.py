@@ -13,9 +13,9 @@ from scipy.sparse import csr_matrix
 from brightspark.core.errors import InputError
 from brightspark.recsys.staged import StagedInteractions
 
-BYTES_PER_INTERACTION = 40  # at most, while the matrix is made
+BYTES_PER_INTERACTION = 56  # at most, while the matrix is made, or put in the order of time
 MAX_BYTES = 8 << 30
-_LARGEST = 2**31 - 1  # what scipy and implicit number in 32 bits
+LARGEST = 2**31 - 1  # what scipy and implicit number in 32 bits
 
 
 def matrix_bytes(users: int, interactions: int) -> int:
@@ -56,8 +56,13 @@ class Timed:
 
     def in_time(self, chosen: NDArray[np.bool_]) -> csr_matrix:
         """The matrix of some of the interactions, whose rows stand in the order of the users' time."""
-        matrix, places = self.part(chosen), self.part_places(chosen)
-        return matrix if places is None else in_time(matrix, places)
+        if not self.places.any():
+            return self.part(chosen)
+        rows = np.repeat(np.arange(self.matrix.shape[0], dtype=np.int32), np.diff(self.matrix.indptr))[chosen]
+        items = self.matrix.indices[chosen]
+        order = np.lexsort((items, self.places[chosen], rows))
+        ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=self.matrix.shape[0]))])
+        return csr_matrix((np.ones(len(items), dtype=np.float32), items[order], ends), shape=self.matrix.shape)
 
     def _of(self, values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> csr_matrix:
         kept = csr_matrix((np.where(chosen, values, 0), self.matrix.indices, self.matrix.indptr), self.matrix.shape)
@@ -91,11 +96,11 @@ def _table(staged: StagedInteractions, columns: list[str], max_bytes: int) -> pa
     users, _ = staged.shape
     rows = len(staged.interactions)
     needed = matrix_bytes(users, rows)
-    if needed > max_bytes or rows > _LARGEST:
+    if needed > max_bytes or rows > LARGEST:
         raise InputError(
             f"{rows:,} interactions take about {needed / 2**30:.1f} GiB of memory in one process, which may have "
-            f"{max_bytes / 2**30:.1f} GiB (max_bytes), and no more than {_LARGEST:,} of them: give it more where the "
-            "machine has it, or learn from fewer, such as the latest ones"
+            f"{max_bytes / 2**30:.1f} GiB (max_bytes), and no more than {LARGEST:,} of them: give it more where the "
+            "machine has it, learn from fewer, such as the latest ones, or by Spark: parts=('spark_als',)"
         )
     return staged.interactions.table(columns)
 

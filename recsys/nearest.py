@@ -43,17 +43,24 @@ class Nearest:
 
 
 def build(items: int, dimensions: int, vectors: Callable[[slice], Floats], file: Path) -> None:
-    """Writes the index of items by their vectors, which are asked for a block at a time.
+    """Writes the index of items by their vectors, asked for a block at a time; vectors of 0 are left out.
 
-    Raises MissingExtraError where usearch is not installed.
+    All cores add to it: the same vectors give an index that may miss others. Raises MissingExtraError where usearch is
+    not installed.
     """
     index = _library().Index(
         ndim=dimensions, metric="cos", dtype="f16", connectivity=LINKS, expansion_add=LOOKED_AT_TO_ADD
     )
     for start in range(0, items, BLOCK):
         block = vectors(slice(start, min(items, start + BLOCK)))
-        index.add(np.arange(start, start + len(block)), block)
+        known = np.flatnonzero(block.any(axis=1))  # usearch holds vectors of nothing for alike
+        index.add(start + known, block[known])
     index.save(str(file))
+
+
+def index_bytes(items: int, dimensions: int) -> int:
+    """What an index takes, in memory while it is made and on the disk: vectors in half precision, and links."""
+    return items * (2 * dimensions + 8 * 3 * LINKS)
 
 
 def open_index(file: Path) -> Nearest:

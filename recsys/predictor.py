@@ -14,12 +14,11 @@ import pyarrow as pa
 
 from brightspark.core.errors import InputError
 from brightspark.core.predictor import Predictor, Record, Work
-from brightspark.recsys import nearest
 from brightspark.recsys.catalogue import Catalogue
 from brightspark.recsys.content import Content
 from brightspark.recsys.hybrid import Hybrid
 from brightspark.recsys.likeness import Likeness, diverse, support
-from brightspark.recsys.nearest import Nearest
+from brightspark.recsys.nearest import FILE, Nearest, open_index
 from brightspark.recsys.part import UNKNOWN, Codes, Floats
 from brightspark.recsys.settings import ListSettings, RecommenderSettings
 from brightspark.recsys.top import best
@@ -41,35 +40,43 @@ class Recommender:
     hybrid: Hybrid
     catalogue: Catalogue
     features: tuple[str, ...]
-    nearest: Nearest | None = None
-    """An index of the items, where there are many."""
+    folder: Path
 
     @classmethod
     def load(cls, folder: Path, candidates: int) -> Self:
         """Raises ArtifactError where files are missing or of another kind."""
         named = folder / FEATURES
         features = tuple(json.loads(named.read_text())) if named.exists() else ()
-        index = folder / nearest.FILE
-        opened = nearest.open_index(index) if index.exists() else None
-        return cls(Hybrid.load(folder, candidates), Catalogue.load(folder), features, opened)
+        return cls(Hybrid.load(folder, candidates), Catalogue.load(folder), features, folder)
 
     @cached_property
     def likeness(self) -> Likeness:
         """Of the items."""
         return Likeness.of(self.hybrid.parts)
 
+    @cached_property
+    def index(self) -> Nearest | None:
+        """Of the items, where there are many."""
+        file = self.folder / FILE
+        return open_index(file) if file.exists() else None
+
     def similar(self, items: Codes, k: int) -> Iterator[tuple[Codes, Floats]]:
-        """The k items that are most like each, without itself, and the cosines."""
-        if self.nearest is not None:
-            found = zip(*self.nearest.nearest(self.likeness.vectors(items), k + 1), strict=True)
-            for item, (near, said) in zip(items, found, strict=True):
-                others = near != item
-                yield near[others][:k], said[others][:k]
-            return
+        """The k items that are most like each, without itself, and the cosines.
+
+        One of which nothing is known is like none, and none is like it.
+        """
+        known = self.likeness.known
         for block in self.blocks(len(items)):
-            scores = self.likeness.to_all(items[block])
-            scores[np.arange(len(scores)), items[block]] = -np.inf
-            yield from zip(*best(scores, k), strict=True)
+            asked = items[block]
+            if self.index is not None:
+                near, cosines = self.index.nearest(self.likeness.vectors(asked), k + 1)
+            else:
+                scores = self.likeness.to_all(asked)
+                scores[:, ~known] = -np.inf
+                near, cosines = best(scores, k + 1)
+            for item, found, said in zip(asked, near, cosines, strict=True):
+                others = (found != item) & known[item]
+                yield found[others][:k], said[others][:k]
 
     @cached_property
     def content(self) -> Content | None:
@@ -159,10 +166,9 @@ def lists(known: Recommender, settings: ListSettings) -> Predictor:
         found = []
         for block in known.blocks(len(asked)):
             scores = known.hybrid.scores(histories[block], users[block], hidden)
-            for row, (items, said) in enumerate(_chosen(known, scores, settings)):
-                start, end = histories.indptr[block.start + row : block.start + row + 2]
-                history = histories.indices[start:end] if settings.reasons else None
-                found.append(_listed(known, items, said, history))
+            chosen = _chosen(known, scores, settings)
+            rows = np.split(histories[block].indices, histories[block].indptr[1:-1]) if settings.reasons else None
+            found += _listed(known, chosen, rows)
         return found
 
     columns = (settings.user_col, *_history(settings))
@@ -181,8 +187,7 @@ def similar(known: Recommender, settings: ListSettings) -> Predictor:
         yield _item(known, record[settings.item_col])
 
     def predict(items: Sequence[int]) -> list[dict[str, Any]]:
-        found = known.similar(np.array(items, dtype=np.int32), settings.k)
-        return [_listed(known, near, said, None) for near, said in found]
+        return _listed(known, list(known.similar(np.array(items, dtype=np.int32), settings.k)), None)
 
     return _predictor((settings.item_col,), list_type(known.catalogue.items.type), split, predict, settings)
 
@@ -237,12 +242,15 @@ def _history(settings: RecommenderSettings) -> tuple[str, ...]:
 
 
 def _told(known: Recommender, record: Record, settings: RecommenderSettings) -> Codes | None:
-    """The items that a record tells of its user, of those that are known, in order; None where it tells nothing."""
+    """The items that a record tells of its user, of those that are known, in order; None where it tells nothing.
+
+    Of one that is told several times the last place counts, as in training.
+    """
     items = None if settings.history_col is None else record[settings.history_col]
     if not items:
         return None
-    codes = dict.fromkeys(known.catalogue.item_code(item) for item in items)
-    return np.array([code for code in codes if code != UNKNOWN], dtype=np.int32)
+    codes = dict.fromkeys(known.catalogue.item_code(item) for item in reversed(items))
+    return np.array([code for code in reversed(codes) if code != UNKNOWN], dtype=np.int32)
 
 
 def _hidden(known: Recommender, settings: ListSettings) -> Any:
@@ -269,12 +277,19 @@ def _chosen(known: Recommender, scores: Floats, settings: ListSettings) -> list[
     return chosen
 
 
-def _listed(known: Recommender, items: Codes, scores: Floats, history: Codes | None) -> dict[str, Any]:
-    items = items[items >= 0]
-    why = [] if history is None else list(known.reasons(history, items))
-    return {
-        "item": known.catalogue.ids(items),
-        "score": scores[: len(items)].astype(np.float64),
-        "reason": [reason for reason, _ in why],
-        "liked": [known.catalogue.ids(liked) for _, liked in why],
-    }
+def _listed(
+    known: Recommender, chosen: Sequence[tuple[Codes, Floats]], histories: Sequence[Codes] | None
+) -> list[dict[str, Any]]:
+    """Lists as answers; with the users' histories they say why."""
+    lists = [items[items >= 0] for items, _ in chosen]
+    ids, ends = known.catalogue.ids(np.concatenate([*lists, NONE])), np.cumsum([0, *map(len, lists)])
+    found = []
+    for row, (items, (_, scores)) in enumerate(zip(lists, chosen, strict=True)):
+        why = [] if histories is None else list(known.reasons(histories[row], items))
+        found.append({
+            "item": ids[ends[row] : ends[row + 1]],
+            "score": scores[: len(items)].astype(np.float64),
+            "reason": [reason for reason, _ in why],
+            "liked": [known.catalogue.ids(liked) for _, liked in why],
+        })  # fmt: skip
+    return found

@@ -63,7 +63,8 @@ class HybridRecommender(
     those that nobody has turned to can be recommended too. It is no setting: an estimator that is saved has none.
 
     `fit` gives a `HybridRecommenderModel`. All parts are learned in this process from what Spark has staged, within
-    `max_bytes`; see docs/recsys.md for what each takes, and how they are put together.
+    `max_bytes`, or where that is too much by Spark's ALS alone; see docs/recsys.md for what each takes, and how they
+    are put together.
 
     >>> recommender = HybridRecommender(items=films, name_col="title")                          # doctest: +SKIP
     >>> model = recommender.fit(read_ratings(spark, "ratings.parquet"))                         # doctest: +SKIP
@@ -160,7 +161,7 @@ class HybridRecommender(
                 path, kind=KIND, settings=said, metrics=counted, training=training, packages=("implicit", "numpy")
             ) as made:
                 learned.hybrid.save(made)
-                write_index(learned.hybrid.parts, made)
+                write_index(learned.hybrid.parts, made, settings.max_bytes, self.watch)
                 _catalogue(staged, names, learned.histories).save(made)
                 if encoding is not None:
                     (made / FEATURES).write_text(json.dumps(encoding.names), encoding="utf-8")

@@ -3,7 +3,7 @@
 Kang and McAuley 2018 (https://doi.org/10.1109/ICDM.2018.00035), learned by a softmax over items where they took one
 negative each; Klenitskiy and Vasilev 2023 (https://doi.org/10.1145/3604915.3610644) found that far better. A user is
 nothing but a history, so that one who came after training needs none. An item that nobody has rated tells nothing in a
-history, and has the score of a mean item.
+history, and has the score 0.
 
 Knows no Spark, and torch only where users are scored.
 """
@@ -58,9 +58,8 @@ class Sasrec:
         """A row for each history; 0 for one without an item that somebody has rated."""
         import torch
 
-        known: NDArray[np.bool_] = np.any(self.weights["items.weight"], axis=1)
         rows = (histories.indices[slice(*ends)] for ends in pairwise(histories.indptr))
-        latest = [row[known[row]][-self.length :] for row in rows]
+        latest = [row[self._rated[row]][-self.length :] for row in rows]
         sizes = np.array([len(row) for row in latest])
         vectors = np.zeros((len(latest), self.weights["places"].shape[1]), dtype=np.float32)
         asked = np.flatnonzero(sizes)
@@ -76,6 +75,11 @@ class Sasrec:
         return vectors
 
     @cached_property
+    def _rated(self) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = np.any(self.weights["items.weight"], axis=1)
+        return found
+
+    @cached_property
     def _network(self) -> NextItem:
         import torch
 
@@ -83,7 +87,8 @@ class Sasrec:
 
         blocks = 1 + max(int(name.split(".")[2]) for name in self.weights if name.startswith("blocks.layers."))
         shape = {"dim": self.weights["places"].shape[1], "blocks": blocks, "heads": self.heads}
-        made = NextItem(torch.ones(self.items), dropout=0.0, length=self.length, **shape)
+        with torch.random.fork_rng():  # who draws before and after draws the same
+            made = NextItem(torch.ones(self.items), dropout=0.0, length=self.length, **shape)
         made.load_state_dict({name: torch.from_numpy(each) for name, each in self.weights.items()}, assign=True)
         return made.eval()
 

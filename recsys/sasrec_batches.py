@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-Whole = NDArray[np.int64]
+from brightspark.recsys.towers_batches import Whole, draw_candidates
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,7 @@ class Windows:
 
     def _drawn(self, target: Whole) -> dict[str, NDArray[np.generic]]:
         """Candidates, and what is known of how they were drawn."""
-        rated = self._rated
-        of_batch = target if len(target) <= self.negatives else np.random.permutation(target)[: self.negatives]
-        evenly = rated[np.random.randint(len(rated), size=self.negatives)]
-        candidates, drawn = np.unique(np.concatenate([of_batch, evenly]), return_counts=True)
-        by_chance = len(of_batch) * self.users[candidates] / self.users.sum()
-        expected = (by_chance + self.negatives / len(rated)).astype(np.float32)
+        candidates, drawn, of_batch = draw_candidates(self._rated, target, self.negatives)
+        by_chance = of_batch * self.users[candidates] / self.users.sum()
+        expected = (by_chance + self.negatives / len(self._rated)).astype(np.float32)
         return {"candidates": candidates, "drawn": drawn.astype(np.float32), "expected": expected}

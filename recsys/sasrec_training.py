@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from brightspark.core.shards import Shards
-from brightspark.core.task import Batch, Loss, Task
+from brightspark.core.task import Task
 from brightspark.recsys.sasrec_batches import Windows
 from brightspark.recsys.sasrec_net import NextItem
-from brightspark.recsys.towers_training import users_of_items
+from brightspark.recsys.towers_training import loss, users_of_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,3 @@ def build(raw: Mapping[str, Any]) -> Task:
         batch=Windows(users, facts.length, facts.negatives if drawn else 0),
         loss=loss,
     )
-
-
-def loss(module: torch.nn.Module, batch: Batch) -> Loss:
-    """The mean over the items that are foretold: who has more of them weighs more."""
-    return Loss(-module(batch).sum(), len(batch["target"]))

@@ -31,7 +31,7 @@ class RecommenderSettings(ScoringSettings):
         "where it is not on it",
     ] = None
     error_col: Annotated[str, "column for the reason why a row has no answer"] = "error"
-    candidates: Annotated[int, "best items of each part that are ranked"] = CANDIDATES
+    candidates: Annotated[int, "best items of each part that are ranked; a single part ranks all"] = CANDIDATES
     batch_size: Annotated[int, "rows that are answered at a time"] = 256
 
     def __post_init__(self) -> None:

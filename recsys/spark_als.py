@@ -14,10 +14,9 @@ from brightspark.core.manifest import read_manifest
 from brightspark.core.shards import Shards
 from brightspark.core.stage import stage
 from brightspark.recsys import parts
-from brightspark.recsys.evidence import KINDS
 from brightspark.recsys.factors import SparkAls, SparkAlsSettings, spark_als_bytes
 from brightspark.recsys.hybrid import Hybrid
-from brightspark.recsys.hybrid_training import Learned
+from brightspark.recsys.hybrid_training import Learned, equal_weights
 from brightspark.recsys.part import Floats, check_memory
 from brightspark.recsys.popularity import Popularity
 from brightspark.recsys.staging import read_staged
@@ -56,7 +55,7 @@ def learn_by_spark(
     counts = np.bincount(histories.indices, minlength=items).astype(np.float32)
     # implicit's confidence in an interaction is alpha, Spark's 1 + alpha.
     part = SparkAls(of_users, of_items, 1 + settings.alpha, settings.regularization)
-    hybrid = Hybrid([part], np.zeros(len(KINDS), dtype=np.float32), Popularity(counts), fit.candidates)
+    hybrid = Hybrid([part], equal_weights(1), Popularity(counts), fit.candidates)
     left_out = {name: why for name in parts.KINDS if name != part.name}
     return Learned(hybrid, {part.name: time.perf_counter() - started}, left_out, histories)
 

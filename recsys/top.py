@@ -103,7 +103,7 @@ def _tops(scores: Floats, groups: int) -> Floats:
     """The best score of each group of each row: of the items g, g + groups, g + 2·groups and so on."""
     rows, items = scores.shape
     whole = items // groups * groups
-    tops: Floats = scores[:, :whole].reshape(rows, -1, groups).max(axis=1)
+    tops: Floats = scores[:, :whole].reshape(rows, items // groups, groups).max(axis=1)
     rest = items - whole
     np.maximum(tops[:, :rest], scores[:, whole:], out=tops[:, :rest])
     return tops

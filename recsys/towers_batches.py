@@ -87,16 +87,24 @@ class Batches:
 
     def _drawn(self, target: Whole, targets: Whole, sizes: Whole) -> dict[str, NDArray[np.generic]]:
         """Candidates, and what is known of how they were drawn; `targets` and `sizes` are the users' numbers."""
-        rated = self._rated
-        of_batch = target if len(target) <= self.negatives else np.random.permutation(target)[: self.negatives]
-        evenly = rated[np.random.randint(len(rated), size=self.negatives)]
-        candidates, drawn = np.unique(np.concatenate([of_batch, evenly]), return_counts=True)
+        candidates, drawn, of_batch = draw_candidates(self._rated, target, self.negatives)
         # Of a candidate that a user has not, other users' targets alone can be the origin.
-        of_others = len(of_batch) * (target.size - targets) / max(1, target.size)
+        of_others = of_batch * (target.size - targets) / max(1, target.size)
         return {
             "candidates": candidates,
             "drawn": drawn.astype(np.float32),
             "users": self.users[candidates].astype(np.float32),
             "by_users": (of_others / np.maximum(1, self.users.sum() - sizes)).astype(np.float32),
-            "evenly": np.array(self.negatives / len(rated), dtype=np.float32),
+            "evenly": np.array(self.negatives / len(self._rated), dtype=np.float32),
         }
+
+
+def draw_candidates(rated: Whole, target: Whole, negatives: int) -> tuple[Whole, Whole, int]:
+    """Items to compare with, in order, how often each was drawn, and how many draws were of the batch's targets.
+
+    There are `negatives` evenly drawn ones, and as many targets at most.
+    """
+    of_batch = target if len(target) <= negatives else np.random.permutation(target)[:negatives]
+    evenly = rated[np.random.randint(len(rated), size=negatives)]
+    candidates, drawn = np.unique(np.concatenate([of_batch, evenly]), return_counts=True)
+    return candidates, drawn, len(of_batch)

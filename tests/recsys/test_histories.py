@@ -60,6 +60,18 @@ def test_long_histories_are_bounded_and_validation_users_are_others(tmp_path: Pa
     assert len({tuple(row) for row in training}) > 20
 
 
+def test_with_places_items_stand_in_their_order_and_the_latest_are_kept(tmp_path: Path) -> None:
+    rows, items = matrix().nonzero()
+    places = csr_matrix((np.random.default_rng(1).permutation(len(rows)) + 1.0, (rows, items)), shape=(50, 12))
+    whole = write_histories(matrix(), tmp_path / "whole", max_history=99, places=places)
+    short = write_histories(matrix(), tmp_path / "short", max_history=3, places=places)
+    for user, (all_of, latest) in enumerate(zip(lists(whole.training), lists(short.training), strict=True)):
+        at = [places[user, item] for item in all_of]
+        assert at == sorted(at)
+        assert set(all_of) == set(matrix()[user].indices.tolist())
+        assert latest == all_of[-3:]
+
+
 @pytest.fixture(scope="module")
 def staged(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> StagedInteractions:
     found = matrix().tocoo()

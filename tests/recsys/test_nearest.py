@@ -46,6 +46,14 @@ def test_a_single_item_is_asked_for_and_more_than_there_are(tmp_path: Path) -> N
         assert (cosines[:, 3:] == -np.inf).all()
 
 
+def test_vectors_of_nothing_are_near_to_nothing(tmp_path: Path) -> None:
+    known = vectors()[:50]
+    known[[3, 4, 20]] = 0
+    nearest.build(50, WIDTH, lambda rows: known[rows], tmp_path / "index")
+    found, _ = nearest.open_index(tmp_path / "index").nearest(known[[0, 3]], 50)
+    assert not {3, 4, 20} & set(found.ravel().tolist())
+
+
 def test_what_is_no_index_is_told(tmp_path: Path) -> None:
     (tmp_path / "index").write_bytes(b"no index at all")
     with pytest.raises(ArtifactError, match="is no index of items"):
@@ -54,10 +62,16 @@ def test_what_is_no_index_is_told(tmp_path: Path) -> None:
 
 def test_large_catalogues_get_one_and_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [Content(vectors())]
-    likeness.write_index(parts, tmp_path)
+    said: list[str] = []
+    likeness.write_index(parts, tmp_path, 1 << 30, said.append)
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(nearest, "FEWEST_ITEMS", ITEMS - 1)
-    likeness.write_index([Popularity(np.ones(ITEMS, dtype=np.float32))], tmp_path)
+    likeness.write_index([Popularity(np.ones(ITEMS, dtype=np.float32))], tmp_path, 1 << 30, said.append)
+    assert said == []
+    likeness.write_index(parts, tmp_path, 1_000, said.append)
+    assert "more than max_bytes" in said[-1]
     assert not list(tmp_path.iterdir())
-    likeness.write_index(parts, tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == [nearest.FILE]
+    likeness.write_index(parts, tmp_path, 1 << 30, said.append)
+    (made,) = tmp_path.iterdir()
+    assert made.name == nearest.FILE
+    assert made.stat().st_size < 1.1 * nearest.index_bytes(ITEMS, WIDTH)

@@ -8,12 +8,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from pyspark.sql import functions as F
 from typer.testing import CliRunner
 
 from brightspark.core.errors import InputError, SettingError
-from brightspark.recsys import HybridRecommender, HybridRecommenderModel, hybrid_training, parts
+from brightspark.recsys import HybridRecommender, HybridRecommenderModel, hybrid_training, nearest, parts, spark_als
+from brightspark.recsys.part import UNKNOWN
+from brightspark.recsys.predictor import Recommender
 from tests.recsys.films import FILMS, KINDS, USERS, films, rated, ratings
 
 if TYPE_CHECKING:
@@ -145,6 +148,61 @@ def test_similar_films_are_of_the_same_kind(spark: SparkSession, model: HybridRe
     assert sum(row["item"] % len(KINDS) == row["similar"] % len(KINDS) for row in rows) > 0.95 * len(rows)
 
 
+def test_an_index_finds_the_same_similar_films(
+    spark: SparkSession, settings: dict[str, Any], model: HybridRecommenderModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made where a catalogue is large: here, where it has more than a film."""
+    monkeypatch.setattr(nearest, "FEWEST_ITEMS", 1)
+    indexed: Any = HybridRecommender(items=films(spark, NEW), **{**settings, "seed": 1}).fit(rated(spark))
+    assert (Path(indexed.artifact.address) / nearest.FILE).exists()
+    plain: Any = HybridRecommenderModel.load(indexed.artifact.address)
+    monkeypatch.setattr(nearest, "FEWEST_ITEMS", FILMS + NEW)
+    exact: Any = HybridRecommender(items=films(spark, NEW), **{**settings, "seed": 1}).fit(rated(spark))
+    asked = films(spark, NEW).select("item")
+    found, wanted = (
+        {(row["item"], row["rank"]): row["similar"] for row in each.similar(asked, 3).collect()}
+        for each in (plain, exact)
+    )
+    assert len(found) == 3 * (FILMS + NEW)
+    assert sum(found[place] == wanted[place] for place in wanted) > 0.95 * len(wanted)
+
+
+def test_what_comes_next_goes_by_the_order_of_time(spark: SparkSession, tmp_path: Path) -> None:
+    """Everybody goes round, up or down, and says so by timestamps alone; also after the model was saved."""
+    draw = np.random.default_rng(0)
+    rows = []
+    for user in range(60):
+        start, way = int(draw.integers(0, 20)), int(draw.choice([-1, 1]))
+        rows += [(f"u{user}", (start + way * step) % 20, 1.0, step * 3_600) for step in range(8)]
+    draw.shuffle(rows)
+    table = spark.createDataFrame(
+        [(u, int(i), r, int(t)) for u, i, r, t in rows], "user string, item long, rating double, timestamp long"
+    )
+    small = {"embedding_dim": 16, "epochs": 40, "batch_size": 16, "learning_rate": 5e-3, "dropout": 0.1}
+    HybridRecommender(parts=("sasrec",), part_settings={"sasrec": small}, run_folder=str(tmp_path / "runs")).fit(
+        table
+    ).save(str(tmp_path / "model"))
+    model: Any = HybridRecommenderModel.load(str(tmp_path / "model"))
+    last: dict[str, list[int]] = {}
+    for user, item, _, _ in sorted(rows, key=lambda row: int(row[3])):
+        last.setdefault(str(user), []).append(int(item))
+    by_spark: Any = HybridRecommender(
+        parts=("spark_als",), part_settings={"spark_als": {"factors": 4}}, run_folder=str(tmp_path / "runs")
+    ).fit(table)
+    for made in (model, by_spark):
+        catalogue = Recommender.load(Path(made.artifact.address), 10).catalogue
+        for user, seen in zip(catalogue.users.to_pylist(), catalogue.histories, strict=True):
+            assert catalogue.ids(seen.indices) == last[user]
+    found = lists(model.recommend(model.known_users(spark), 1))
+    right = [rows[0]["item"] == (2 * last[user][-1] - last[user][-2]) % 20 for user, rows in found.items()]
+    assert len(right) == 60
+    assert np.mean(right) > 0.85
+    asked = told(spark, ("up", [3, 4, 5, 6]), ("down", [6, 5, 4, 3]), ("comes back", [7, 3, 4, 5, 6, 3, 7]))
+    found = lists(model.copy({model.history_col: "told"}).recommend(asked, 1))
+    assert [found[user][0]["item"] for user in ("up", "down")] == [7, 2]
+    assert found["comes back"][0]["item"] not in (3, 4, 5, 6, 7)
+
+
 def test_a_diverse_list_has_the_best_item_and_more_kinds(spark: SparkSession, model: HybridRecommenderModel) -> None:
     users = model.known_users(spark).limit(20)
     plain, diverse = (lists(model.recommend(users, K, diversity=share)) for share in (0.0, 0.9))
@@ -269,8 +327,10 @@ def test_the_commands_go_from_ratings_to_measures(spark: SparkSession, tmp_path:
     assert isinstance(again.exception, InputError)
 
 
-def test_what_outgrows_a_machine_is_learned_by_spark(spark: SparkSession, settings: dict[str, Any]) -> None:
-    """Named, or by itself where the other parts would read more than they may."""
+def test_what_outgrows_a_machine_is_learned_by_spark(
+    spark: SparkSession, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named, or by itself where the other parts would read more than they may; and only once."""
     chosen: dict[str, Any] = {
         "part_settings": {"spark_als": {"factors": 8, "blocks": 2, "max_bytes": 1 << 30}},
         "run_folder": settings["run_folder"],
@@ -289,11 +349,19 @@ def test_what_outgrows_a_machine_is_learned_by_spark(spark: SparkSession, settin
             assert not seen[user] & {row["item"] for row in rows}
             of_kind += sum(row["item"] % len(KINDS) == int(user.removeprefix("user ")) % len(KINDS) for row in rows[:2])
         assert of_kind > 0.7 * 2 * USERS
+    recommender = Recommender.load(Path(named.artifact.address), 10)
+    part, histories = recommender.hybrid.parts[0], recommender.catalogue.histories
+    everyone = np.arange(USERS, dtype=np.int32)
+    solved = part.scores(histories, np.full(USERS, UNKNOWN, dtype=np.int32))
+    np.testing.assert_allclose(solved, part.scores(histories, everyone), atol=2e-3)
     music = [film for film in range(FILMS) if film % len(KINDS) == 3]
     asked = told(spark, ("likes music", music[:4]), ("nobody", None))
     found = lists(named.copy({named.history_col: "told"}).recommend(asked, 2))
     assert {row["item"] for row in found["likes music"]} <= set(music[4:])
     assert len(found["nobody"]) == 2
+    monkeypatch.setattr(spark_als, "_estimator", lambda settings: pytest.fail("it was learned already"))
+    again: Any = HybridRecommender(parts=("spark_als",), **chosen).fit(rated(spark))
+    assert lists(again.recommend(again.known_users(spark), K)) == lists(named.recommend(named.known_users(spark), K))
     with pytest.raises(SettingError, match="spark_als is learned by Spark and stands alone"):
         HybridRecommender(parts=("popularity", "spark_als"))
     with pytest.raises(InputError, match="max_bytes"):

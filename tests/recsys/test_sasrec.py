@@ -19,6 +19,7 @@ from brightspark.recsys.sasrec import Sasrec
 from brightspark.recsys.sasrec_batches import Windows
 from brightspark.recsys.sasrec_net import NextItem
 from brightspark.recsys.sasrec_settings import SasrecSettings
+from brightspark.recsys.sasrec_training import loss
 
 USERS, ITEMS, STEPS, COLD = 80, 24, 9, 23  # COLD: an item that nobody has rated
 SMALL: Mapping[str, Any] = {"embedding_dim": 16, "epochs": 40, "batch_size": 16, "learning_rate": 5e-3, "dropout": 0.1}
@@ -132,6 +133,18 @@ def test_each_item_of_a_window_foretells_the_next_one(negatives: int) -> None:
     own = candidates[batch["own_place"]]
     assert own.tolist() == batch["target"][batch["own_target"]].tolist()
     assert COLD not in candidates.tolist()
+
+
+@pytest.mark.parametrize("negatives", [0, 5])
+def test_a_batch_of_users_with_one_item_each_has_nothing_to_learn(negatives: int) -> None:
+    table = pa.table({"items": pa.array([[1], [COLD, 2], []], pa.list_(pa.int32()))})
+    users = np.ones(ITEMS, dtype=np.int64)
+    users[COLD] = 0
+    batch = Windows(users, 3, negatives)(table, True)
+    network = NextItem(torch.from_numpy(users), dim=8, blocks=1, heads=2, dropout=0.0, length=3)
+    total, weight = loss(network, batch)
+    total.backward()
+    assert (float(total), weight) == (0.0, 0)
 
 
 def test_drawn_candidates_stand_for_all_in_the_mean() -> None:

@@ -75,6 +75,11 @@ def test_large_catalogues_are_exact_as_well(seed: int, items: int, k: int, level
         assert said[row].tolist() == wanted[row][there].tolist() + [-np.inf] * (k - number)
 
 
+@pytest.mark.parametrize("items", [5, 5_000])
+def test_nobody_gets_nothing(items: int) -> None:
+    assert best(np.empty((0, items), dtype=np.float32), 3)[0].shape == (0, 3)
+
+
 def case(users: int = 50, items: int = 23) -> tuple[Table, csr_matrix, Codes]:
     draw = np.random.default_rng(0)
     table = Table(draw.integers(0, 9, (users, items)).astype(np.float32))
