@@ -72,42 +72,70 @@ def interactions(ratings: DataFrame, *, duplicates: str = "last", feedback: str 
 
     Raises InputError for columns that are missing or of a type that cannot be, SettingError for unknown settings.
     """
-    merged = _merged(_usable(_typed(ratings)), duplicates)
-    return merged.filter(_counts(feedback))
+    found = merged(ratings, duplicates=duplicates, feedback=feedback)
+    return found.filter("counts").select("user", "item", "rating", "timestamp")
 
 
 def count_interactions(
     ratings: DataFrame, *, duplicates: str = "last", feedback: str = "implicit"
 ) -> InteractionCounts:
-    """How many interactions `interactions` makes of a table, and what it leaves out, in two Spark aggregations.
+    """How many interactions `interactions` makes of a table, and what it leaves out.
 
     Raises InputError where nothing is left to learn from, and what `interactions` raises.
     """
-    rows = _typed(ratings)
-    ids, rated = _has_ids(), _has_rating()
+    with persisted(merged(ratings, duplicates=duplicates, feedback=feedback)) as pairs:
+        return count_merged(pairs)
+
+
+def merged(ratings: DataFrame, *, duplicates: str = "last", feedback: str = "implicit") -> DataFrame:
+    """What `interactions` and `count_interactions` are made of: each pair once, also those that are no interactions.
+
+    Beside its `rating` and `timestamp` a pair has `counts`, whether it is an interaction, `rows`, how many rows of the
+    table it has, and `rated`, how many of these can be used.
+    """
+    if duplicates not in DUPLICATES:
+        raise SettingError(f"duplicates={duplicates!r} is unknown; {did_you_mean(duplicates, DUPLICATES)}")
     counted = _counts(feedback)
-    with persisted(rows) as held:
-        said = held.agg(
+    usable = _has_ids() & _has_rating()
+    rating = F.when(usable, F.col("rating"))
+    # Structs are compared field by field, null before all else.
+    latest = F.max(F.when(usable, F.struct("timestamp", "rating")))
+    merging = {"sum": F.sum, "max": F.max, "mean": F.avg}
+    pairs = (
+        _typed(ratings)
+        .groupBy("user", "item")
+        .agg(
             F.count(F.lit(1)).alias("rows"),
-            F.count_if(~ids).alias("without_ids"),
-            F.count_if(ids & ~rated).alias("without_rating"),
-        ).collect()[0]
-        pairs = _merged(_usable(held), duplicates).agg(
-            F.count(F.lit(1)).alias("pairs"),
-            F.count_if(counted).alias("interactions"),
-            F.count_if(counted & F.col("timestamp").isNull()).alias("without_timestamp"),
-            F.count_distinct(F.when(counted, F.col("user"))).alias("users"),
-            F.count_distinct(F.when(counted, F.col("item"))).alias("items"),
+            F.count_if(usable).alias("rated"),
+            latest.alias("latest"),
+            (F.lit(None) if duplicates == "last" else merging[duplicates](rating)).alias("merged"),
         )
-        found = pairs.collect()[0]
-    counts = InteractionCounts(
-        rows=said["rows"],
-        without_ids=said["without_ids"],
-        without_rating=said["without_rating"],
-        merged=said["rows"] - said["without_ids"] - said["without_rating"] - found["pairs"],
-        not_positive=found["pairs"] - found["interactions"],
-        **{name: found[name] for name in ("interactions", "without_timestamp", "users", "items")},
     )
+    chosen = F.col("latest.rating") if duplicates == "last" else F.col("merged")
+    known = pairs.withColumns({"rating": chosen, "timestamp": F.col("latest.timestamp")})
+    return known.select("user", "item", "rating", "timestamp", "rows", "rated").withColumn(
+        "counts", (F.col("rated") > 0) & counted
+    )
+
+
+def count_merged(pairs: DataFrame) -> InteractionCounts:
+    """`count_interactions` of what `merged` gives; raises InputError where nothing is left to learn from."""
+    ids, several = _has_ids(), F.col("rated") > 1
+    said = pairs.agg(
+        F.sum("rows").alias("rows"),
+        F.sum(F.when(~ids, F.col("rows"))).alias("without_ids"),
+        F.sum(F.when(ids, F.col("rows") - F.col("rated"))).alias("without_rating"),
+        F.sum(F.when(several, F.col("rated") - 1)).alias("merged"),
+        F.count_if((F.col("rated") > 0) & ~F.col("counts")).alias("not_positive"),
+        F.count_if("counts").alias("interactions"),
+        F.count_if(F.col("counts") & F.col("timestamp").isNull()).alias("without_timestamp"),
+    ).collect()[0]
+    # Apart, since Spark counts distinct values of two columns by writing each row twice.
+    distinct = {
+        f"{name}s": pairs.filter("counts").select(name).distinct().count() if said["interactions"] else 0
+        for name in ("user", "item")
+    }
+    counts = InteractionCounts(**{name: value or 0 for name, value in said.asDict().items()}, **distinct)
     if not counts.interactions:
         raise InputError(f"there is nothing to learn from: {counts}")
     return counts
@@ -135,22 +163,6 @@ def _has_rating() -> Column:
     rating = F.col("rating")
     # Spark holds NaN for larger than any number.
     return rating.isNotNull() & (F.abs(rating) <= F.lit(LARGEST))
-
-
-def _usable(rows: DataFrame) -> DataFrame:
-    return rows.filter(_has_ids() & _has_rating())
-
-
-def _merged(rows: DataFrame, duplicates: str) -> DataFrame:
-    if duplicates not in DUPLICATES:
-        raise SettingError(f"duplicates={duplicates!r} is unknown; {did_you_mean(duplicates, DUPLICATES)}")
-    # Structs are compared field by field, null before all else.
-    latest = F.max(F.struct("timestamp", "rating")).alias("latest")
-    merging = {"sum": F.sum, "max": F.max, "mean": F.avg}
-    rating = F.lit(None) if duplicates == "last" else merging[duplicates]("rating")
-    merged = rows.groupBy("user", "item").agg(latest, rating.alias("merged"))
-    chosen = F.col("latest.rating") if duplicates == "last" else F.col("merged")
-    return merged.select("user", "item", chosen.alias("rating"), F.col("latest.timestamp").alias("timestamp"))
 
 
 def _counts(feedback: str) -> Column:

@@ -80,7 +80,7 @@ def write_index(parts: Sequence[Part], folder: Path, max_bytes: int, say: Callab
     if items <= nearest.FEWEST_ITEMS or all(_vectors(part) is None for part in parts):
         return
     known = Likeness.of(parts)
-    needed = nearest.index_bytes(items, known.dimensions)
+    needed = 2 * nearest.index_bytes(items, known.dimensions)
     if needed > max_bytes:
         say(f"no index of {items:,} items: it takes about {needed / 2**30:.1f} GiB, more than max_bytes")
         return

@@ -18,7 +18,7 @@ from brightspark.core.errors import ArtifactError, MissingExtraError
 from brightspark.recsys.part import Codes, Floats
 from brightspark.recsys.top import NOTHING
 
-FILE = "nearest.usearch"
+FILE, INDEX = "nearest.safetensors", "usearch"
 FEWEST_ITEMS = 100_000  # above which a catalogue gets an index
 LINKS = 16  # of each item; and so many are looked at when one is added, and when one is asked for:
 LOOKED_AT_TO_ADD, LOOKED_AT = 128, 96
@@ -30,6 +30,8 @@ class Nearest:
     """An index that was opened."""
 
     index: Any
+    mapped: Any
+    """What it lies in, which must live as long."""
 
     def nearest(self, vectors: Floats, k: int) -> tuple[Codes, Floats]:
         """The k items nearest to each vector, and the cosines, the nearest first; NOTHING where none is left."""
@@ -48,6 +50,8 @@ def build(items: int, dimensions: int, vectors: Callable[[slice], Floats], file:
     All cores add to it: the same vectors give an index that may miss others. Raises MissingExtraError where usearch is
     not installed.
     """
+    from safetensors.numpy import save_file
+
     index = _library().Index(
         ndim=dimensions, metric="cos", dtype="f16", connectivity=LINKS, expansion_add=LOOKED_AT_TO_ADD
     )
@@ -55,24 +59,28 @@ def build(items: int, dimensions: int, vectors: Callable[[slice], Floats], file:
         block = vectors(slice(start, min(items, start + BLOCK)))
         known = np.flatnonzero(block.any(axis=1))  # usearch holds vectors of nothing for alike
         index.add(start + known, block[known])
-    index.save(str(file))
+    save_file({INDEX: np.frombuffer(index.save(), dtype=np.uint8)}, file)
 
 
 def index_bytes(items: int, dimensions: int) -> int:
-    """What an index takes, in memory while it is made and on the disk: vectors in half precision, and links."""
+    """What an index takes on the disk, and twice in memory while it is made: vectors in half precision, and links."""
     return items * (2 * dimensions + 8 * 3 * LINKS)
 
 
 def open_index(file: Path) -> Nearest:
     """The index in a file, mapped; raises ArtifactError where it is none."""
+    from safetensors.torch import load_file  # which maps, where that of numpy copies
+
+    library = _library()
     try:
-        index = _library().Index.restore(str(file), view=True)
+        mapped = load_file(file)[INDEX].numpy()
+        index = library.Index.restore(memoryview(mapped), view=True)
     except Exception as error:
         raise ArtifactError(f"{file} is no index of items: {error}") from error
     if index is None:
         raise ArtifactError(f"{file} is no index of items")
     index.expansion_search = LOOKED_AT
-    return Nearest(index)
+    return Nearest(index, mapped)
 
 
 def _library() -> Any:

@@ -33,7 +33,7 @@ from brightspark.recsys.columns import id_column, rating_column, time_column
 from brightspark.recsys.encoding import Encoding
 from brightspark.recsys.feature_matrix import read_features
 from brightspark.recsys.features import encode, learn_encoding
-from brightspark.recsys.feedback import count_interactions, interactions
+from brightspark.recsys.feedback import count_merged, merged
 from brightspark.recsys.fit_settings import FOLDS, SPARK_ALS, HybridFitSettings
 from brightspark.recsys.hybrid_training import Learned, learn_hybrid, outgrows
 from brightspark.recsys.likeness import write_index
@@ -44,7 +44,7 @@ from brightspark.recsys.staged import INTERACTIONS, StagedInteractions
 from brightspark.recsys.staging import stage_interactions
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
     from scipy.sparse import csr_matrix
 
 # Settings that the model keeps.
@@ -89,23 +89,28 @@ class HybridRecommender(
         encoding = None
         if self.items is not None:  # what an item is called tells nothing of it
             encoding = learn_encoding(self.items.drop(settings.name_col or ""))
-        with persisted(_named(dataset, settings)) as ratings:
-            counts = count_interactions(ratings, **rules)
+        with persisted(merged(_named(dataset, settings), **rules)) as pairs:
+            counts = count_merged(pairs)
             _log.info("%s", counts)
-            with persisted(folded(interactions(ratings, **rules), settings.seed)) as rows:
-                types = {f"{name}_type": rows.schema[name].dataType.simpleString() for name in ("user", "item")}
-                with fit_folder(rows.sparkSession, settings.run_folder, self._name(rows)) as place:
-                    self.watch("staging interactions and what is known of the items")
-                    staged = self._staged(rows, f"{place}/interactions", encoding)
-                    called = None if names is None else _staged_names(names, f"{place}/names")
-                    kept = place / "parts" if settings.run_folder else None  # else nobody comes back
-                    outgrown = outgrows(staged, settings)
-                    if outgrown is not None:
-                        self.watch(f"learning by Spark's ALS: {outgrown}")
-                        learned = learn_by_spark(rows.sparkSession, staged, settings, f"{place}/{SPARK_ALS}", outgrown)
-                    else:
-                        learned = learn_hybrid(staged, settings, read_features(staged), self.watch, kept)
-                    return self._model(staged, called, learned, encoding, counts.to_dict() | types)
+            rows = pairs.filter("counts").select("user", "item", "rating", "timestamp")
+            types = {f"{name}_type": rows.schema[name].dataType.simpleString() for name in ("user", "item")}
+            with fit_folder(rows.sparkSession, settings.run_folder, self._name(rows)) as place:
+                self.watch("staging interactions and what is known of the items")
+                timed = counts.without_timestamp < counts.interactions
+                rows = folded(rows, settings.seed, folds=len(settings.parts or ()) != 1, timed=timed)
+                staged = self._staged(rows, f"{place}/interactions", encoding)
+                called = None if names is None else _staged_names(names, f"{place}/names")
+                learned = self._learned(rows.sparkSession, staged, place)
+                return self._model(staged, called, learned, encoding, counts.to_dict() | types)
+
+    def _learned(self, spark: SparkSession, staged: StagedInteractions, place: Path) -> Learned:
+        settings = self.settings
+        outgrown = outgrows(staged, settings)
+        if outgrown is not None:
+            self.watch(f"learning by Spark's ALS: {outgrown}")
+            return learn_by_spark(spark, staged, settings, f"{place}/{SPARK_ALS}", outgrown)
+        kept = place / "parts" if settings.run_folder else None  # else nobody comes back
+        return learn_hybrid(staged, settings, read_features(staged), self.watch, kept)
 
     def _name(self, rows: DataFrame) -> str:
         """Names a fit: equal for the same rows, items and settings. Without a run_folder nobody asks for it again."""
@@ -170,11 +175,12 @@ class HybridRecommender(
         return HybridRecommenderModel(replace(artifact, address=str(kept)), **said)
 
 
-def folded(rows: DataFrame, seed: int) -> DataFrame:
+def folded(rows: DataFrame, seed: int, *, folds: bool = True, timed: bool = True) -> DataFrame:
     """Interactions with their `fold`, and their `place` in the user's time, from 1; 0 where there is no timestamp.
 
     Each item's fall into FOLDS by a hash of user and item, as evenly as can be. An item's only interaction is in none
-    (-1): it would be unknown to the parts.
+    (-1): it would be unknown to the parts. Without `folds` all are in none, and where they are not `timed` no place is
+    looked for: each of the two sorts all rows.
     """
     item = Window.partitionBy("item")
     chance = F.xxhash64(F.lit(seed), F.col("user").cast("string"), F.col("item").cast("string"))
@@ -183,7 +189,8 @@ def folded(rows: DataFrame, seed: int) -> DataFrame:
     fold = F.when(F.count(F.lit(1)).over(item) > 1, F.pmod(place + start, F.lit(FOLDS))).otherwise(-1)
     by_time = Window.partitionBy("user").orderBy(F.col("timestamp").asc_nulls_last())
     in_time = F.when(F.col("timestamp").isNotNull(), F.rank().over(by_time)).otherwise(0)
-    return rows.withColumns({"fold": fold.cast("int"), "place": in_time.cast("int")})
+    found = {"fold": fold if folds else F.lit(-1), "place": in_time if timed else F.lit(0)}
+    return rows.withColumns({name: of.cast("int") for name, of in found.items()})
 
 
 def _named(dataset: DataFrame, settings: HybridFitSettings) -> DataFrame:

@@ -144,7 +144,7 @@ def test_a_batch_of_users_with_one_item_each_has_nothing_to_learn(negatives: int
     network = NextItem(torch.from_numpy(users), dim=8, blocks=1, heads=2, dropout=0.0, length=3)
     total, weight = loss(network, batch)
     total.backward()
-    assert (float(total), weight) == (0.0, 0)
+    assert (total.item(), weight) == (0.0, 0)
 
 
 def test_drawn_candidates_stand_for_all_in_the_mean() -> None:
