@@ -74,7 +74,7 @@ def open_index(file: Path) -> Nearest:
     library = _library()
     try:
         mapped = load_file(file)[INDEX].numpy()
-        index = library.Index.restore(memoryview(mapped), view=True)
+        index = library.Index.restore(mapped.data, view=True)
     except Exception as error:
         raise ArtifactError(f"{file} is no index of items: {error}") from error
     if index is None:
