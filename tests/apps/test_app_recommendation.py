@@ -90,7 +90,7 @@ def engine_says(model: HybridRecommenderModel, liked: list[int], diversity: floa
     scorer = make_scorer(local_folder(model.artifact), "brightspark.recsys.predictor:load_lists", settings)
     outcome = scorer.one({"user": None, "history": liked})
     assert outcome.error is None
-    return [(name(one["item"]), one["reason"]) for one in outcome.answer["items"]]
+    return [(name(item), reason) for item, reason in zip(outcome.answer["item"], outcome.answer["reason"], strict=True)]
 
 
 def box(page: Page, part: str = "liked") -> Locator:
@@ -191,9 +191,10 @@ def test_what_is_like_one(page: Page, model: HybridRecommenderModel) -> None:
     shown = page.locator("#alike-answer .bs-label")
     for film in (12, 1):
         find(page, name(film), "alike").first.click()
-        wanted = [one for one in scorer.one({"item": film}).answer["items"] if one["score"] > 0]
-        expect(shown).to_have_text([name(one["item"]) for one in wanted])
-        assert page.locator("#alike-answer .bs-share").all_inner_texts() == [whole(one["score"]) for one in wanted]
+        answer = scorer.one({"item": film}).answer
+        wanted = [(item, score) for item, score in zip(answer["item"], answer["score"], strict=True) if score > 0]
+        expect(shown).to_have_text([name(item) for item, _ in wanted])
+        assert page.locator("#alike-answer .bs-share").all_inner_texts() == [whole(score) for _, score in wanted]
     page.locator("#alike-answer").get_by_role("button", name="I like it").first.click()
     expect(page.locator("#liked-chosen li")).to_have_count(1)
     expect(page.locator("#recommended li")).to_have_count(10)

@@ -244,7 +244,7 @@ def test_the_demos_samples_are_named_with_their_licences(page: Page) -> None:
 
 def test_what_would_take_long_to_weigh_is_said_instead(classifier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a large network: here nothing may take any time at all."""
-    labeller = app_labels.Labeller.of(TextClassifierModel.pretrained(str(classifier)))
+    labeller = app_labels.Labeller.of(TextClassifierModel.pretrained(str(classifier), top_k=4))
     *_, weighed = labeller.answer("a glad day")
     assert "bs-weighed" in weighed
     monkeypatch.setattr(app_labels, "PATIENCE", 0.0)
