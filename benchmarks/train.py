@@ -14,17 +14,13 @@ MosaicML Streaming wants other versions than ours; with MOSAICML_STREAMING=FOLDE
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import machine
+import part_by_part
 from training import ddp, feed, growth, records, recovery, staging
 
 RESULT = Path(__file__).parent / "results" / "train.json"
-PARTS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {  # and its rounds
+PARTS: part_by_part.Parts = {  # and its rounds
     "feed": (feed.measure, 3),
     "records": (records.measure, 3),
     "staging": (staging.measure, 5),
@@ -34,26 +30,5 @@ PARTS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {  # and its rou
     "growth": (growth.measure, 2),
 }
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; by default all")
-    parser.add_argument("--rounds", type=int, help="another number of rounds: a look, not kept")
-    options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"{sorted(unknown)[0]!r} is none of {', '.join(PARTS)}")
-    described = machine.describe()
-    print(machine.headline(described))
-    for name in options.parts or PARTS:
-        print(f"\n{name}", flush=True)
-        measure, rounds = PARTS[name]
-        found = measure(options.rounds or rounds)
-        if not options.rounds:
-            kept = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-            kept[name] = {"machine": described, **found}
-            RESULT.parent.mkdir(exist_ok=True)
-            RESULT.write_text(json.dumps(kept, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    part_by_part.main(__doc__, PARTS, RESULT)

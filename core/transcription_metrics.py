@@ -71,7 +71,7 @@ def transcription(
         _aligned(normaliser)(F.when(answered, given), F.when(answered, wanted)).alias("aligned"),
     )
     with persisted(rows) as held:
-        groups = {name: _groups(held, f"by{place}") for place, name in enumerate(by)}
+        groups = {name: _groups(held, F.col(f"by{place}"), name) for place, name in enumerate(by)}
         states = {
             (row["answered"], row["known"]): row["rows"]
             for row in held.groupBy("answered", "known").agg(F.count(F.lit(1)).alias("rows")).collect()
@@ -81,7 +81,7 @@ def transcription(
             failed=sum(rows for (answered, _), rows in states.items() if not answered),
             without_reference=states.get((True, False), 0),
             normaliser=normaliser,
-            overall=_groups(held, "answered").get("true", _scores({})),
+            overall=_groups(held, F.lit("all")).get("all", _scores({})),
             by=groups,
             by_duration=_by_duration(held),
             worst=_worst(held, worst),
@@ -89,12 +89,14 @@ def transcription(
         )
 
 
-def _groups(rows: DataFrame, name: str) -> dict[str, TranscriptionScores]:
-    """The scores by the values of a column."""
+def _groups(rows: DataFrame, group: Column, called: str = "") -> dict[str, TranscriptionScores]:
+    """The scores by the values of a column of texts; `called` is what the caller knows it by."""
     sums = [F.sum(f"aligned.{count}").alias(count) for count in COUNTS]
-    measured = rows.filter("answered AND known").groupBy(F.col(name).cast("string").alias("group"))
+    measured = rows.filter("answered AND known").groupBy(group.alias("group"))
     found = bounded_collect(
-        measured.agg(F.count(F.lit(1)).alias("rows"), *sums), GROUP_LIMIT, f"values: is {name} a speaker, or the like?"
+        measured.agg(F.count(F.lit(1)).alias("rows"), *sums),
+        GROUP_LIMIT,
+        f"values: is {called} a speaker, or the like?",
     )
     return {row["group"]: _scores(row.asDict()) for row in sorted(found, key=lambda row: row["group"])}
 
@@ -113,7 +115,7 @@ def _scores(sums: Mapping[str, Any]) -> TranscriptionScores:
 def _by_duration(rows: DataFrame) -> dict[str, TranscriptionScores]:
     starts = [0, *SECONDS]
     names = [f"{start} to {end} s" for start, end in zip(starts, SECONDS, strict=False)] + [f"above {SECONDS[-1]} s"]
-    found = _groups(rows.filter("length IS NOT NULL"), "length")
+    found = _groups(rows.filter("length IS NOT NULL"), F.col("length").cast("string"))
     return {name: found[str(place)] for place, name in enumerate(names) if str(place) in found}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -55,7 +56,7 @@ class Likeness:
         found = [table[items] * scale[items, None] for table, scale in zip(self.tables, self.scales, strict=True)]
         return np.concatenate(found, axis=1)
 
-    @property
+    @cached_property
     def known(self) -> NDArray[np.bool_]:
         """Whether anything is known of each item."""
         found: NDArray[np.bool_] = np.logical_or.reduce([scale > 0 for scale in self.scales])

@@ -60,9 +60,7 @@ class Timed:
             return self.part(chosen)
         rows = np.repeat(np.arange(self.matrix.shape[0], dtype=np.int32), np.diff(self.matrix.indptr))[chosen]
         items = self.matrix.indices[chosen]
-        order = np.lexsort((items, self.places[chosen], rows))
-        ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=self.matrix.shape[0]))])
-        return csr_matrix((np.ones(len(items), dtype=np.float32), items[order], ends), shape=self.matrix.shape)
+        return _in_order(rows, items, self.places[chosen], self.matrix.shape)
 
     def _of(self, values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> csr_matrix:
         kept = csr_matrix((np.where(chosen, values, 0), self.matrix.indices, self.matrix.indptr), self.matrix.shape)
@@ -72,11 +70,17 @@ class Timed:
 
 
 def in_time(matrix: csr_matrix, places: csr_matrix) -> csr_matrix:
-    """The same interactions, each row in the order of their places; those without one come first, in that of items."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    known = places.tocsr().sorted_indices()
-    order = np.lexsort((matrix.indices, np.asarray(known[rows, matrix.indices]).ravel(), rows))
-    return csr_matrix((matrix.data[order], matrix.indices[order], matrix.indptr), shape=matrix.shape)
+    """Which interactions there are, each row in the order of their places; those without one come first, by item."""
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
+    at = np.asarray(places.tocsr()[rows, matrix.indices]).ravel()
+    return _in_order(rows, matrix.indices, at, matrix.shape)
+
+
+def _in_order(rows: NDArray[Any], items: NDArray[Any], places: NDArray[Any], shape: tuple[int, int]) -> csr_matrix:
+    """Users × items with 1 for each pair; those of a row by their places, and where these are the same by item."""
+    order = np.lexsort((items, places, rows))
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
+    return csr_matrix((np.ones(len(items), dtype=np.float32), items[order], ends), shape=shape)
 
 
 def read_timed(staged: StagedInteractions, *, max_bytes: int = MAX_BYTES) -> Timed:

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from brightspark.recsys.feature_matrix import read_features
 from brightspark.recsys.fit_settings import HybridFitSettings
 from brightspark.recsys.hybrid_training import learn_hybrid
-from brightspark.recsys.matrix import read_timed
+from brightspark.recsys.matrix import Timed, read_timed
 from brightspark.recsys.part import Part
 from brightspark.recsys.parts import kind, learn
 from brightspark.recsys.staged import StagedInteractions
@@ -62,12 +62,14 @@ def _that_count(settings: dict[str, Any]) -> dict[str, Any]:
 
 def tune(staged: str, held_back: str, name: str, settings: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
     """nDCG@10 on held-back rows of each of the settings, and the best of them."""
-    matrix = histories(StagedInteractions.open(staged))
+    opened = StagedInteractions.open(staged)
+    timed = read_timed(opened)
+    matrix = timed.in_time(everything(timed))
     truth = read_pairs(held_back, *matrix.shape)
     tried = []
     for each in settings:
         started = time.perf_counter()
-        part = learned(name, staged, each, seed)
+        part = learned(name, opened, timed, each, seed)
         found = _lists(part, matrix, 10)
         tried.append({"settings": dict(each), "ndcg": ndcg(found, truth), "seconds": time.perf_counter() - started})
     best = max(tried, key=lambda one: one["ndcg"])
@@ -76,11 +78,13 @@ def tune(staged: str, held_back: str, name: str, settings: Sequence[Mapping[str,
 
 def answer(staged: str, name: str, settings: Mapping[str, Any], seed: int, k: int, out: str) -> dict[str, Any]:
     """Learns from all training rows, and writes `user`, `item` (codes), `rank` and `score` of each user's k best."""
-    matrix = histories(StagedInteractions.open(staged))
+    opened = StagedInteractions.open(staged)
+    timed = read_timed(opened)
     started = time.perf_counter()
-    part = learned(name, staged, settings, seed)
+    part = learned(name, opened, timed, settings, seed)
     seconds = time.perf_counter() - started
-    return {"fit_seconds": seconds, **_write(part, matrix, k, out), "seconds": time.perf_counter() - started}
+    wrote = _write(part, timed.in_time(everything(timed)), k, out)
+    return {"fit_seconds": seconds, **wrote, "seconds": time.perf_counter() - started}
 
 
 def hybrid(
@@ -95,24 +99,20 @@ def hybrid(
     started = time.perf_counter()
     found = learn_hybrid(opened, settings, read_features(opened))
     seconds = time.perf_counter() - started
-    matrix = histories(opened)
     said = {"fit_seconds": seconds, "weights": found.hybrid.explained(), "part_seconds": found.seconds}
-    return {**said, **_write(found.hybrid, matrix, k, out), "seconds": time.perf_counter() - started}
+    return {**said, **_write(found.hybrid, found.histories, k, out), "seconds": time.perf_counter() - started}
 
 
-def histories(staged: StagedInteractions) -> csr_matrix:
-    """Of all users, each in the order of time."""
-    timed = read_timed(staged)
-    return timed.in_time(np.ones(timed.matrix.nnz, dtype=bool))
+def everything(timed: Timed) -> np.ndarray:
+    """All interactions."""
+    return np.ones(timed.matrix.nnz, dtype=bool)
 
 
-def learned(name: str, staged: str, settings: Mapping[str, Any], seed: int) -> Part:
+def learned(name: str, staged: StagedInteractions, timed: Timed, settings: Mapping[str, Any], seed: int) -> Part:
     """A part of all interactions that are staged."""
-    opened = StagedInteractions.open(staged)
-    timed = read_timed(opened)
-    places = timed.part_places(np.ones(timed.matrix.nnz, dtype=bool))
     own = kind(name).settings(**seeded(name, settings, seed))
-    return learn(name, timed.matrix, own, features=read_features(opened), places=places)
+    places = timed.part_places(everything(timed))
+    return learn(name, timed.matrix, own, features=read_features(staged), places=places)
 
 
 def _write(part: Part, matrix: csr_matrix, k: int, out: str) -> dict[str, Any]:

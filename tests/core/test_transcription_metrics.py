@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
 
+from brightspark.core import transcription_metrics
 from brightspark.core.errors import InputError, SettingError
 from brightspark.core.transcription_metrics import transcription
 
@@ -84,7 +85,7 @@ def test_texts_are_made_alike_by_the_normaliser_that_is_named(spark: SparkSessio
     assert found[0] > found[-1] == 0
 
 
-def test_what_cannot_be_measured_is_counted(spark: SparkSession) -> None:
+def test_what_cannot_be_measured_is_counted(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[Any] = [
         ("a", "so be it", "so be it", None, 1.0, None),
         ("b", None, "lost", None, None, "the file is empty"),
@@ -99,5 +100,8 @@ def test_what_cannot_be_measured_is_counted(spark: SparkSession) -> None:
     assert nothing.worst == nothing.confused == ()
     with pytest.raises(SettingError, match=r"'englisch'.*english"):
         transcription(spark.createDataFrame(rows, SCHEMA), normaliser="englisch")
+    monkeypatch.setattr(transcription_metrics, "GROUP_LIMIT", 1)
+    with pytest.raises(InputError, match="More than 1 different values: is path a speaker"):
+        transcription(spark.createDataFrame(rows, SCHEMA), by=["path"])
     with pytest.raises(InputError, match=r"no column 'speakr'.*speaker"):
         transcription(spark.createDataFrame(rows, SCHEMA), by=["speakr"])
