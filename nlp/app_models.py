@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from brightspark.core.checkpoint import find_checkpoint
+from brightspark.core.checkpoint_network import load_config
 from brightspark.core.cli import sample_or_path
 from brightspark.core.errors import ArtifactError
 from brightspark.nlp import model, translator
 from brightspark.nlp.model import TextClassifierModel, text_artifact
-from brightspark.nlp.network import load_config
-from brightspark.nlp.pretrained import find_checkpoint
 from brightspark.nlp.translator import TranslatorModel, translator_artifact
 
 TOP_K = 8

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from brightspark.core.checkpoint import PATTERNS
 from brightspark.core.convert import to_safetensors
 from brightspark.core.errors import ArtifactError, InputError
-from brightspark.nlp.pretrained import PATTERNS
 
 WEIGHTS = "model.safetensors"
 
@@ -22,7 +22,7 @@ def convert(checkpoint: Path, model: str, out: Path, *, labels: Sequence[str] | 
     config.json. Raises InputError where something is at `out` or the labels are of another number, ArtifactError where
     the checkpoint holds more than tensors, or does not fit its config.json.
     """
-    from brightspark.nlp.network import load_config, quiet
+    from brightspark.core.checkpoint_network import load_config, quiet
 
     folder = Path(model)
     if not (folder / "config.json").is_file():
@@ -55,7 +55,7 @@ def _loaded(folder: Path, config: Any, checkpoint: Path) -> Any:
     """The network with the checkpoint's weights: as transformers names them now, tied ones once."""
     import transformers
 
-    from brightspark.nlp.network import open_network
+    from brightspark.core.checkpoint_network import open_network
 
     name = (config.architectures or ["AutoModel"])[0]
     kind: Any = getattr(transformers, name, None)

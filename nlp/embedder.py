@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brightspark.core.artifact import Artifact
+from brightspark.core.checkpoint import describe_checkpoint, find_checkpoint
 from brightspark.core.featurizer import FeaturizerModel, of_classifier
 from brightspark.nlp import model as classifier
 from brightspark.nlp.columns import check_text_column
-from brightspark.nlp.pretrained import describe_checkpoint, find_checkpoint
 from brightspark.nlp.settings import EmbedderSettings
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _described(folder: Path) -> Artifact:
     from brightspark.nlp.network import load_encoder
     from brightspark.nlp.tokens import check_cuts, load_tokenizer
 
-    described = describe_checkpoint(folder, kind=KIND)
+    described = describe_checkpoint(folder, kind=KIND, solution="nlp")
     load_encoder(folder)  # what cannot work is found out here, not by every worker
     check_cuts(load_tokenizer(folder))
     return described

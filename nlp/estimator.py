@@ -75,7 +75,7 @@ class TextClassifier(TrainingEstimator[TextFitSettings]):
 
     def chosen(self, fit: Fit) -> dict[str, Any]:
         """The learning rate."""
-        from brightspark.nlp.network import load_config
+        from brightspark.core.checkpoint_network import load_config
 
         settings = self.settings
         if settings.learning_rate is not None:

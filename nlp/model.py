@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brightspark.core.artifact import Artifact
+from brightspark.core.checkpoint import describe_checkpoint, find_checkpoint
 from brightspark.core.classifier import ClassifierModel
 from brightspark.nlp.columns import check_text_column
-from brightspark.nlp.pretrained import describe_checkpoint, find_checkpoint
 from brightspark.nlp.settings import TextSettings
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def text_artifact(folder: Path) -> Artifact:
     from brightspark.nlp.network import load_classifier, read_labels
     from brightspark.nlp.tokens import load_tokenizer
 
-    described = describe_checkpoint(folder, kind=KIND)
+    described = describe_checkpoint(folder, kind=KIND, solution="nlp")
     config = load_classifier(folder).config  # what cannot work is found out here, not by every worker
     load_tokenizer(folder)
     several = config.problem_type == "multi_label_classification"

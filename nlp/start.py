@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 
 from brightspark.core import cache
 from brightspark.core.batches import seed_everything
+from brightspark.core.checkpoint import find_start
+from brightspark.core.checkpoint_network import load_config, open_network, quiet
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.nlp.fit_settings import TextFitSettings
 from brightspark.nlp.lora import merged
 from brightspark.nlp.model import KIND
-from brightspark.nlp.network import load_config, open_network, quiet
-from brightspark.nlp.pretrained import find_start
 from brightspark.nlp.tokens import check_cuts, load_tokenizer
 
 WEIGHTS = "model.safetensors"
@@ -30,7 +30,7 @@ def origin(settings: TextFitSettings) -> str:
     """The digest of the files that training starts with; raises InputError for a name that nobody knows."""
     if not settings.checkpoint:
         raise InputError("name the checkpoint to start with: TextClassifier('microsoft/MiniLM-L12-H384-uncased')")
-    return find_start(settings.checkpoint, kind=KIND).digest
+    return find_start(settings.checkpoint, kind=KIND, solution="nlp").digest
 
 
 def write_start(folder: Path, settings: TextFitSettings, labels: Sequence[str], *, multi_label: bool) -> None:
@@ -41,7 +41,7 @@ def write_start(folder: Path, settings: TextFitSettings, labels: Sequence[str], 
     """
     if folder.exists():
         return
-    artifact = find_start(settings.checkpoint, kind=KIND)
+    artifact = find_start(settings.checkpoint, kind=KIND, solution="nlp")
     source = cache.keep(artifact.address, artifact.digest, artifact.files)
     tokenizer = load_tokenizer(source)
     check_cuts(tokenizer)  # the trained model will, and a night later

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
+from brightspark.core.checkpoint_network import load_config
 from brightspark.core.classification_task import Truth, classifying
 from brightspark.core.classifier_facts import ClassifierFacts
 from brightspark.core.task import Batch, Record, Task
 from brightspark.nlp.lora import adapt, is_frozen, only_learned
 from brightspark.nlp.lora_settings import LoraSettings
-from brightspark.nlp.network import load_classifier, load_config, with_dropout
+from brightspark.nlp.network import load_classifier, with_dropout
 from brightspark.nlp.settings import WindowSettings
 from brightspark.nlp.start import PREFIX
 from brightspark.nlp.tokens import Tokens, Window, padded

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from brightspark.core.artifact import Artifact
+from brightspark.core.checkpoint import describe_checkpoint, find_checkpoint
 from brightspark.core.model import ScoringModel
 from brightspark.nlp.columns import check_text_column
-from brightspark.nlp.pretrained import describe_checkpoint, find_checkpoint
 from brightspark.nlp.translation_settings import TranslationSettings
 
 if TYPE_CHECKING:
@@ -88,15 +88,15 @@ def translator_artifact(folder: Path) -> Artifact:
     """
     from brightspark.nlp.network import load_translator
 
-    described = describe_checkpoint(folder, kind=KIND)
+    described = describe_checkpoint(folder, kind=KIND, solution="nlp")
     load_translator(folder)  # what cannot work is found out here, not by every worker
     return described
 
 
 def _try_languages(folder: Path, settings: TranslationSettings) -> None:
     """Raises SettingError for languages that a local checkpoint does not know; workers tell it of one elsewhere."""
+    from brightspark.core.checkpoint_network import load_config
     from brightspark.nlp.languages import direct
-    from brightspark.nlp.network import load_config
     from brightspark.nlp.tokens import load_tokenizer
 
     if folder.is_dir():

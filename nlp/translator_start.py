@@ -10,9 +10,9 @@ import transformers
 
 from brightspark.core import cache
 from brightspark.core.batches import seed_everything
+from brightspark.core.checkpoint import find_start
 from brightspark.core.errors import InputError
 from brightspark.nlp.network import load_translator
-from brightspark.nlp.pretrained import find_start
 from brightspark.nlp.start import save_start
 from brightspark.nlp.tokens import load_tokenizer
 from brightspark.nlp.translation_fit_settings import SCRATCH, TranslationFitSettings
@@ -27,7 +27,9 @@ def origin(settings: TranslationFitSettings) -> str:
     """The digest of the files that training starts with; raises InputError for a name that nobody knows."""
     if not settings.checkpoint:
         raise InputError("name the checkpoint to start with, Translator('Helsinki-NLP/opus-mt-en-de'), or 'scratch'")
-    return SCRATCH if settings.checkpoint == SCRATCH else find_start(settings.checkpoint, kind=KIND).digest
+    return (
+        SCRATCH if settings.checkpoint == SCRATCH else find_start(settings.checkpoint, kind=KIND, solution="nlp").digest
+    )
 
 
 def write_start(folder: Path, settings: TranslationFitSettings, texts: Callable[[], Iterable[str]]) -> None:
@@ -43,7 +45,7 @@ def write_start(folder: Path, settings: TranslationFitSettings, texts: Callable[
         tokenizer = learn_tokenizer(texts(), settings.vocabulary, POSITIONS)
         save_start(folder, _small_marian(tokenizer, settings), tokenizer)
         return
-    artifact = find_start(settings.checkpoint, kind=KIND)
+    artifact = find_start(settings.checkpoint, kind=KIND, solution="nlp")
     source = cache.keep(artifact.address, artifact.digest, artifact.files)
     save_start(folder, load_translator(source), load_tokenizer(source))
 

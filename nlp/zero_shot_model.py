@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brightspark.core.checkpoint import find_checkpoint
 from brightspark.core.classifier import ClassifierModel
 from brightspark.nlp.columns import check_text_column
-from brightspark.nlp.pretrained import find_checkpoint
 from brightspark.nlp.settings import ZeroShotSettings
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class ZeroShotClassifierModel(ClassifierModel[ZeroShotSettings]):
         Raises ArtifactError where there are no safetensors in it, or its labels are not entailment and contradiction;
         SettingError without `candidate_labels`; InputError for a name that nobody knows.
         """
+        from brightspark.core.checkpoint_network import load_config
         from brightspark.nlp.model import text_artifact
-        from brightspark.nlp.network import load_config
         from brightspark.nlp.zero_shot import outputs_of
 
         found = find_checkpoint(name, kind=KIND)

@@ -1,0 +1,75 @@
+"""Opens networks of transformers, for scoring, training and converting. Knows torch and transformers, no Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers.utils import logging as transformers_logging
+
+from brightspark.core.errors import ArtifactError
+
+
+def complete_network(kind: Any, folder: Path, what: str, config: Any = None) -> Any:
+    """A network by one of transformers' classes, in float32 and frozen; its weights stay mapped from the file.
+
+    Raises ArtifactError where the folder holds another kind of network, or lacks some of its weights.
+    """
+    network, missing = open_network(kind, folder, what, config)
+    if missing:
+        raise ArtifactError(
+            f"{folder} is not {what}: its weights lack {missing[0]}{' and others' if missing[1:] else ''}. "
+            "Fine-tune it first, or name a checkpoint that was"
+        )
+    return network.requires_grad_(False).eval()
+
+
+def open_network(kind: Any, folder: Path, what: str, config: Any = None, **options: Any) -> tuple[Any, list[str]]:
+    """A network by one of transformers' classes, and the names of the weights that the folder lacks, less a pooler's.
+
+    Safetensors only, no code of the folder's own, nothing asked of a hub. Raises ArtifactError where it cannot be.
+    """
+    config = config if config is not None else load_config(folder)
+    try:
+        with quiet():
+            network, found = kind.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **options,
+            )
+    except Exception as error:  # whatever a foreign folder makes transformers raise
+        raise ArtifactError(f"{folder} is not {what} that transformers can load: {error}") from error
+    # An encoder's pooler is not always trained, and no answer of ours depends on it.
+    return network, sorted(name for name in found["missing_keys"] if ".pooler." not in f".{name}")
+
+
+def load_config(folder: Path) -> Any:
+    """A folder's config.json; raises ArtifactError where transformers has no such network of its own."""
+    try:
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever a foreign file makes transformers raise
+        raise ArtifactError(f"{folder}/config.json is no network that transformers has: {error}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps transformers from drawing progress bars and reports; what matters of them we raise."""
+    logging: Any = transformers_logging  # it has no annotations
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
