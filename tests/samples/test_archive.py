@@ -54,6 +54,41 @@ def test_a_hostile_member_of_a_tar_is_refused(what: str, tmp_path: Path) -> None
         list(archive.members(packed, r".*a\.txt", max_bytes=10))
 
 
+def pack_deb(
+    path: Path, files: dict[str, bytes], change: Callable[[tarfile.TarInfo], None] = lambda member: None
+) -> Path:
+    """A Debian package of these files; its control part has an odd length."""
+    data = pack(path.with_suffix(".tar.gz"), files, change).read_bytes()
+    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", "data.tar.gz": data}
+    packed = b"!<arch>\n"
+    for name, content in parts.items():
+        packed += f"{name:16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode()
+        packed += content + b"\n" * (len(content) % 2)
+    path.write_bytes(packed)
+    return path
+
+
+def test_members_of_a_debian_package_are_the_files_that_it_would_install(tmp_path: Path) -> None:
+    packed = pack_deb(tmp_path / "a.deb", {"./data/b.txt": b"b", "./data/a.txt": b"a", "./bomb": bytes(10**6)})
+    assert list(archive.members(packed, r"\./data/\w\.txt", max_bytes=1)) == [("b.txt", b"b"), ("a.txt", b"a")]
+    with pytest.raises(StorageError, match=r"bomb in a\.deb is larger than the 999,999 bytes"):
+        list(archive.members(packed, r"\./bomb", max_bytes=999_999))
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_member_of_a_debian_package_is_refused(what: str, tmp_path: Path) -> None:
+    packed = pack_deb(tmp_path / "a.deb", {"data/a.txt": b""}, HOSTILE[what])
+    with pytest.raises(StorageError, match=r"a\.txt in a\.deb is a link, a device or a path that leads outside"):
+        list(archive.members(packed, r".*a\.txt", max_bytes=10))
+
+
+@pytest.mark.parametrize("content", [b"", b"!<arch>\n", b"!<arch>\n" + b"x" * 60, b"PK\3\4" + b"x" * 100])
+def test_what_is_no_debian_package_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.deb").write_bytes(content)
+    with pytest.raises(StorageError, match=r"a\.deb is not a Debian package"):
+        list(archive.members(tmp_path / "a.deb", ".*", max_bytes=10))
+
+
 @pytest.fixture
 def hostile_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A source distribution in a registry of its own; its setup.py would leave a mark."""
