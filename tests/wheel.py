@@ -16,7 +16,7 @@ assert brightspark.__file__.startswith(sys.argv[1]), brightspark.__file__
 names = [m.name for m in pkgutil.walk_packages(brightspark.__path__, "brightspark.") if not m.name.endswith("__main__")]
 for name in names:
     importlib.import_module(name)
-wanted = {"core.score", "vision.model", "vision.app", "recsys.read", "samples.weights", "apps.frame"}
+wanted = {"core.score", "vision.model", "vision.app", "recsys.read", "speech.read", "samples.weights", "apps.frame"}
 assert {f"brightspark.{name}" for name in wanted} <= set(names), names
 print(f"{len(names)} modules imported from the wheel")
 """
