@@ -7,10 +7,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from queue import Empty, Full, Queue
+from types import NoneType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _END = object()
+_PLAIN = (int, float, str, NoneType)
 
 
 @contextmanager
@@ -96,12 +98,14 @@ def nbytes(piece: Any) -> int:
     >>> nbytes(b"four"), nbytes({"a": bytearray(2), "b": [b"x"]})
     (4, 3)
     """
+    if isinstance(piece, _PLAIN):  # first: there may be thousands, the numbers of a text's tokens
+        return sys.getsizeof(piece)
     if isinstance(piece, bytes | bytearray):
         return len(piece)
     if (size := getattr(piece, "nbytes", None)) is not None:
         return int(size)
-    if isinstance(piece, Mapping):
-        return sum(map(nbytes, piece.values()))
     if isinstance(piece, list | tuple):
         return sum(map(nbytes, piece))
+    if isinstance(piece, Mapping):
+        return sum(map(nbytes, piece.values()))
     return sys.getsizeof(piece)
