@@ -57,26 +57,31 @@ def result_type(answer_type: pa.StructType) -> pa.StructType:
 def run(scoring: Scoring, batches: Iterator[pa.StructArray]) -> Iterator[pa.StructArray]:
     """Scores one task's records; the body of the UDF, and of nothing else."""
     scorer = loaded(scoring)
-    for outcomes in scorer.score([_Row(batch, index) for index in range(len(batch))] for batch in batches):
+    for outcomes in scorer.score(map(_rows, batches)):
         yield _to_arrow(outcomes, scoring.answer_type, scorer.stats)
+
+
+def _rows(batch: pa.StructArray) -> list[_Row]:
+    columns = {field.name: batch.field(field.name) for field in batch.type}
+    return [_Row(columns, index) for index in range(len(batch))]
 
 
 class _Row(Mapping[str, Any]):
     """A record that leaves Arrow's memory column by column, when it is asked for."""
 
-    __slots__ = ("_batch", "_index")
+    __slots__ = ("_columns", "_index")
 
-    def __init__(self, batch: pa.StructArray, index: int) -> None:
-        self._batch, self._index = batch, index
+    def __init__(self, columns: Mapping[str, pa.Array], index: int) -> None:
+        self._columns, self._index = columns, index
 
     def __getitem__(self, name: str) -> Any:
-        return self._batch.field(name)[self._index].as_py()
+        return self._columns[name][self._index].as_py()
 
     def __iter__(self) -> Iterator[str]:
-        return (field.name for field in self._batch.type)
+        return iter(self._columns)
 
     def __len__(self) -> int:
-        return int(self._batch.type.num_fields)
+        return len(self._columns)
 
 
 def _to_arrow(outcomes: Sequence[Outcome], answer_type: pa.StructType, stats: Stats) -> pa.StructArray:
