@@ -58,6 +58,9 @@ class _Item:
     bytes: int
 
 
+_Arrived = tuple[deque[_Ticket], list[Outcome]]  # of a batch: the records on their way, and what became of those before
+
+
 class Scorer:
     """Runs a predictor over any number of inputs; keeps what it learns about the batch size from one to the next.
 
@@ -96,7 +99,7 @@ class Scorer:
         Raises ModelError when the model fails on every record of the first batch it is given, or gives a wrong number
         of answers: then the model is broken, not the data.
         """
-        arrived: deque[list[_Ticket]] = deque()
+        arrived: deque[_Arrived] = deque()
         proof = _Proof()
         with ahead(self._prepared(batches, arrived), depth=2) as groups:
             while True:
@@ -118,7 +121,7 @@ class Scorer:
     # What runs on the feeding thread.
 
     def _prepared(
-        self, batches: Iterable[Sequence[Record]], arrived: deque[list[_Ticket]]
+        self, batches: Iterable[Sequence[Record]], arrived: deque[_Arrived]
     ) -> Iterator[tuple[list[_Item], Batch | Exception]]:
         for group in self._grouped(self._items(batches, arrived)):
             yield group, self._prepare(group)
@@ -132,14 +135,14 @@ class Scorer:
         finally:
             self.stats.prepare_seconds += time.perf_counter() - started
 
-    def _items(self, batches: Iterable[Sequence[Record]], arrived: deque[list[_Ticket]]) -> Iterator[_Item]:
+    def _items(self, batches: Iterable[Sequence[Record]], arrived: deque[_Arrived]) -> Iterator[_Item]:
         """The pieces of all records in order, split ahead by threads that never wait for one another."""
         threads = self.limits.split_threads
         with ThreadPoolExecutor(threads, thread_name_prefix="split") as pool:
             pending: deque[Any] = deque()
             for records in batches:
                 tickets = [_Ticket(record) for record in records]
-                arrived.append(tickets)
+                arrived.append((deque(tickets), []))
                 for ticket in tickets:
                     pending.append(pool.submit(self._split_some, ticket, None, 0))
                     while len(pending) > 2 * threads:
@@ -253,9 +256,15 @@ class Scorer:
         self.stats.padded_cost += _cost(group)
         return answers
 
-    def _settled(self, arrived: deque[list[_Ticket]]) -> Iterator[list[Outcome]]:
-        while arrived and all(ticket.settled for ticket in arrived[0]):
-            yield [self._outcome(ticket) for ticket in arrived.popleft()]
+    def _settled(self, arrived: deque[_Arrived]) -> Iterator[list[Outcome]]:
+        while arrived:
+            tickets, outcomes = arrived[0]
+            while tickets and tickets[0].settled:
+                outcomes.append(self._outcome(tickets.popleft()))
+            if tickets:
+                break
+            arrived.popleft()
+            yield outcomes
 
     def _outcome(self, ticket: _Ticket) -> Outcome:
         self.stats.records += 1
