@@ -14,51 +14,19 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from itertools import chain
+from typing import BinaryIO
 
 from brightspark.core.errors import ModelError, one_line
-from brightspark.core.feed import Room, ahead, nbytes
+from brightspark.core.feed import Room, ahead
+from brightspark.core.pieces import Item, Splitter, Ticket
 from brightspark.core.precision import inference, is_out_of_memory, release_memory
-from brightspark.core.predictor import Answer, Batch, Limits, Opener, Outcome, Piece, Predictor, Record, Work, one
+from brightspark.core.predictor import Answer, Batch, Limits, Opener, Outcome, Predictor, Record, Work, one
 from brightspark.core.stats import Stats
 
-CHUNK_PIECES = 64  # pieces that one call takes from a record's `split` before other records get their turn
-CHUNK_BYTES = 16 << 20
 FIRST_FAILURES = 8  # records that may fail one by one before a model that never answered counts as broken
 
-
-@dataclass(eq=False)
-class _Ticket:
-    """A record on its way through the engine."""
-
-    record: Record
-    answers: dict[int, Answer] = field(default_factory=dict)
-    pieces: int | None = None  # how many there are, once `split` has ended
-    error: str | None = None
-
-    @property
-    def settled(self) -> bool:
-        return self.error is not None or self.pieces == len(self.answers)
-
-    def fail(self, error: BaseException) -> None:
-        self.error = self.error or one_line(error)
-        self.answers.clear()
-
-
-@dataclass(frozen=True, eq=False)
-class _Item:
-    """A piece, and where its answer belongs."""
-
-    ticket: _Ticket
-    index: int
-    piece: Piece
-    size: int
-    bytes: int
-
-
-_Arrived = tuple[deque[_Ticket], list[Outcome]]  # of a batch: the records on their way, and what became of those before
+_Arrived = tuple[deque[Ticket], list[Outcome]]  # of a batch: the records on their way, and what became of those before
 
 
 class Scorer:
@@ -122,11 +90,12 @@ class Scorer:
 
     def _prepared(
         self, batches: Iterable[Sequence[Record]], arrived: deque[_Arrived]
-    ) -> Iterator[tuple[list[_Item], Batch | Exception]]:
-        for group in self._grouped(self._items(batches, arrived)):
+    ) -> Iterator[tuple[list[Item], Batch | Exception]]:
+        splitter = Splitter(self.predictor, self._work, self.limits.split_threads, self.stats)
+        for group in self._grouped(splitter.pieces(self._tickets(batches, arrived))):
             yield group, self._prepare(group)
 
-    def _prepare(self, group: Sequence[_Item]) -> Batch | Exception:
+    def _prepare(self, group: Sequence[Item]) -> Batch | Exception:
         started = time.perf_counter()
         try:
             return self.predictor.prepare([item.piece for item in group])
@@ -135,55 +104,18 @@ class Scorer:
         finally:
             self.stats.prepare_seconds += time.perf_counter() - started
 
-    def _items(self, batches: Iterable[Sequence[Record]], arrived: deque[_Arrived]) -> Iterator[_Item]:
-        """The pieces of all records in order, split ahead by threads that never wait for one another."""
-        threads = self.limits.split_threads
-        with ThreadPoolExecutor(threads, thread_name_prefix="split") as pool:
-            pending: deque[Any] = deque()
-            for records in batches:
-                tickets = [_Ticket(record) for record in records]
-                arrived.append((deque(tickets), []))
-                for ticket in tickets:
-                    pending.append(pool.submit(self._split_some, ticket, None, 0))
-                    while len(pending) > 2 * threads:
-                        yield from self._drain(pending, pool)
-            while pending:
-                yield from self._drain(pending, pool)
+    def _tickets(self, batches: Iterable[Sequence[Record]], arrived: deque[_Arrived]) -> Iterator[list[Ticket]]:
+        for records in batches:
+            tickets = [Ticket(record) for record in records]
+            arrived.append((deque(tickets), []))
+            yield tickets
 
-    def _drain(self, pending: deque[Any], pool: ThreadPoolExecutor) -> Iterator[_Item]:
-        items, rest, seconds = pending.popleft().result()
-        self.stats.split_seconds += seconds
-        if rest is not None:  # a long record: its next pieces are cut while the model has these
-            pending.appendleft(pool.submit(self._split_some, *rest))
-        yield from items
-
-    def _split_some(
-        self, ticket: _Ticket, pieces: Iterator[Piece] | None, index: int
-    ) -> tuple[list[_Item], tuple[_Ticket, Iterator[Piece], int] | None, float]:
-        """The next pieces of a record, how to go on with it, and the seconds that took."""
-        started = time.perf_counter()
-        items: list[_Item] = []
-        held = 0
-        try:
-            pieces = pieces if pieces is not None else iter(self.predictor.split(ticket.record, self._work))
-            for piece in pieces:
-                items.append(_Item(ticket, index, piece, self.predictor.size(piece), nbytes(piece)))
-                index += 1
-                held += items[-1].bytes
-                if len(items) == CHUNK_PIECES or held >= CHUNK_BYTES:
-                    return items, (ticket, pieces, index), time.perf_counter() - started
-            ticket.pieces = index
-        except Exception as error:
-            ticket.fail(error)
-            items = []
-        return items, None, time.perf_counter() - started
-
-    def _grouped(self, items: Iterator[_Item]) -> Iterator[list[_Item]]:
+    def _grouped(self, chunks: Iterator[list[Item]]) -> Iterator[list[Item]]:
         """Windows of items, each sorted by size (the largest first, so that memory runs out early) and cut by cost."""
         equal = self.predictor.size is one
-        window: list[_Item] = []
+        window: list[Item] = []
         held = cost = 0
-        for item in items:
+        for item in chain.from_iterable(chunks):
             window.append(item)
             held += item.bytes
             cost += item.size
@@ -193,8 +125,8 @@ class Scorer:
                 window, held, cost = [], 0, 0
         yield from self._cut(window)
 
-    def _cut(self, window: list[_Item]) -> Iterator[list[_Item]]:
-        group: list[_Item] = []
+    def _cut(self, window: list[Item]) -> Iterator[list[Item]]:
+        group: list[Item] = []
         for item in sorted(window, key=lambda item: -item.size):
             if group and group[0].size * (len(group) + 1) > self.batch_cost:
                 yield group
@@ -205,9 +137,9 @@ class Scorer:
 
     # What runs on the caller's thread.
 
-    def _predict(self, group: list[_Item], batch: Batch | Exception, proof: _Proof) -> None:
+    def _predict(self, group: list[Item], batch: Batch | Exception, proof: _Proof) -> None:
         """Answers a group, taking it apart as far as failures demand."""
-        todo: list[tuple[list[_Item], Batch | Exception | None]] = [(group, batch)]
+        todo: list[tuple[list[Item], Batch | Exception | None]] = [(group, batch)]
         while todo:
             part, prepared = todo.pop()
             part = [item for item in part if item.ticket.error is None] if prepared is None else part
@@ -237,7 +169,7 @@ class Scorer:
                     item.ticket.answers[item.index] = answer
         proof.judge(len(group))
 
-    def _call(self, group: list[_Item], batch: Batch | Exception) -> Sequence[Answer]:
+    def _call(self, group: list[Item], batch: Batch | Exception) -> Sequence[Answer]:
         if isinstance(batch, Exception):
             raise batch
         started = time.perf_counter()
@@ -266,7 +198,7 @@ class Scorer:
             arrived.popleft()
             yield outcomes
 
-    def _outcome(self, ticket: _Ticket) -> Outcome:
+    def _outcome(self, ticket: Ticket) -> Outcome:
         self.stats.records += 1
         if ticket.error is None:
             try:
@@ -301,13 +233,13 @@ class _Proof:
             ) from self.last
 
 
-def _halves(part: list[_Item]) -> list[tuple[list[_Item], None]]:
+def _halves(part: list[Item]) -> list[tuple[list[Item], None]]:
     """Both halves of a group, the first one last: they go onto a stack."""
     middle = len(part) // 2
     return [(part[middle:], None), (part[:middle], None)]
 
 
-def _cost(group: Sequence[_Item]) -> int:
+def _cost(group: Sequence[Item]) -> int:
     return max(item.size for item in group) * len(group)
 
 
