@@ -15,7 +15,7 @@ def solutions(module: str) -> list[str]:
     """The names of the solutions that have a module `module` (`cli`, `demo`, `app`), in alphabetical order.
 
     >>> solutions("cli")
-    ['nlp', 'recsys', 'vision']
+    ['nlp', 'recsys', 'speech', 'vision']
     """
     found = {
         folder.name

@@ -143,8 +143,9 @@ def _plain(weights: Path, paths: Sequence[str]) -> list[str]:
     from torchaudio.functional import resample
     from transformers import AutoProcessor, WhisperForConditionalGeneration
 
-    processor = AutoProcessor.from_pretrained(weights)
-    network = WhisperForConditionalGeneration.from_pretrained(weights, dtype=torch.float32).eval()
+    processor = AutoProcessor.from_pretrained(weights)  # type: ignore[no-untyped-call]
+    network: Any = WhisperForConditionalGeneration.from_pretrained(weights, dtype=torch.float32)
+    network.eval()
     texts = []
     for path in paths:
         sound, rate = soundfile.read(path, dtype="float32")

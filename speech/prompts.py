@@ -50,7 +50,7 @@ def prompts_of(folder: Path) -> Prompts:
     told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def token(text: str) -> int:
         return int(tokenizer.convert_tokens_to_ids(text))

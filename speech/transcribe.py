@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,11 +92,11 @@ def cost(piece: Piece) -> int:
 
 def joined(answers: Sequence[Part], settings: TranscriptionSettings) -> Answer:
     """A recording's transcript from its segments', in their order."""
-    spoken: Counter[str] = Counter()
+    spoken: dict[str, float] = {}
     for part in answers:
         if part.language and part.text:
-            spoken[part.language] += part.seconds  # type: ignore[assignment] - a counter of seconds
-    language = spoken.most_common(1)[0][0] if spoken else settings.language
+            spoken[part.language] = spoken.get(part.language, 0.0) + part.seconds
+    language = max(spoken, key=lambda code: spoken[code]) if spoken else settings.language
     text = " ".join(part.text for part in answers if part.text)
     answer: dict[str, Any] = {"text": text, "language": language, "duration": answers[-1].end}
     if settings.words:
@@ -114,7 +113,7 @@ class Writer:
         self.settings, self.device = settings, device
         self.prompts = prompts_of(folder)
         self.prompts.check(settings)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.encoder = Encoder(network)
         self.decoder = Decoder(network, end=self.prompts.end, nobody=self.prompts.nobody)
         self.seconds = min(settings.segment_seconds, self.encoder.positions * SECONDS)

@@ -48,7 +48,8 @@ def save_whisper(folder: Path, *, multilingual: bool = False, seed: int = 0) -> 
     }
     config = WhisperConfig(
         vocab_size=len(letters) + len(SPECIAL), d_model=32, encoder_layers=2, decoder_layers=2,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, max_source_positions=SECONDS * 50,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=64,
+        decoder_ffn_dim=64, max_source_positions=SECONDS * 50,
         max_target_positions=64, num_mel_bins=80, init_std=0.25, **ends,
     )  # fmt: skip
     network = WhisperForConditionalGeneration(config).eval()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ def _words(texts: list[str], *, start: float = 0.0, each: float = 0.4) -> list[d
 def test_shows_every_word_once_in_order_and_no_more_than_can_be_read(texts: list[str], each: float) -> None:
     shown = list(cues(_words(texts, each=each)))
     assert " ".join(cue.text for cue in shown).split() == texts
-    for cue, after in zip(shown, shown[1:], strict=False):
+    for cue, after in pairwise(shown):
         assert cue.end <= after.start
     for cue in shown:
         lines = cue.text.split("\n")
