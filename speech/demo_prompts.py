@@ -15,9 +15,10 @@ import soundfile
 
 from brightspark import samples
 from brightspark.core.errors import StorageError
-from brightspark.core.report import Block, Card, Figures, Gallery, Heading, KeyFigure, Note, Plot, Section, Sound, Table
+from brightspark.core.report import Block, Figures, Heading, KeyFigure, Note, Plot, Section, Sound, Table
 from brightspark.core.transcription_metrics import transcription
 from brightspark.speech import TranscriberModel, read_audio
+from brightspark.speech.subtitles import cues
 from brightspark.speech.waveform import draw_waveform
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from brightspark.core.transcription_report import TranscriptionReport
 
 NORMALISER = "english"
+SUBTITLES = 12
 SHOWN = 3  # recordings with a waveform
 COMPARED = 40  # that plain transformers writes down as well: it takes its time
 JOINED, PAUSE_SECONDS = 24, 0.7  # prompts that make a long recording
@@ -45,23 +47,28 @@ class Run:
     seconds: dict[str, float]
     sound_seconds: float
     plain_sound_seconds: float
-    licences: dict[str, str]
     note: str
 
 
 def section(spark: SparkSession, say: Callable[[str], None]) -> Section:
     """Prompts of a telephone exchange, one long recording made of them, and four damaged files."""
     say("speech: fetching recordings and Whisper tiny.en")
-    weights = samples.model("whisper-tiny.en")
     folder, names, note = _recordings()
+    return section_of(spark, folder, say, licences=samples.licences(*names, "whisper-tiny.en"), note=note)
+
+
+def section_of(
+    spark: SparkSession, folder: Path, say: Callable[[str], None], *, licences: dict[str, str], note: str = ""
+) -> Section:
+    """The same of a folder of recordings with a manifest; of those in several languages, the English ones."""
     with tempfile.TemporaryDirectory(prefix="brightspark-demo-") as made:
         whole = Path(made) / "recordings"
         shutil.copytree(folder, whole)
         _add_long(whole)
         _add_damaged(whole)
-        run = _run(spark, whole, weights, say, licences=samples.licences(*names, "whisper-tiny.en"), note=note)
-        return Section(title="Speech: what is said on these recordings?", summary=_summary(run), blocks=_blocks(run),
-                       licences=run.licences)  # fmt: skip
+        run = _run(spark, whole, samples.model("whisper-tiny.en"), say, note=note)
+        title = "Speech: what is said on these recordings?"
+        return Section(title=title, summary=_summary(run), blocks=_blocks(run), licences=licences)
 
 
 def _recordings() -> tuple[Path, Sequence[str], str]:
@@ -72,12 +79,12 @@ def _recordings() -> tuple[Path, Sequence[str], str]:
         note = (
             f"The 551 prompts that this section is made for could not be fetched ({error}); so there are three clips."
         )
-        return samples.recordings() / "en", ("pytest-audioeval",), note
+        return samples.recordings(), ("pytest-audioeval",), note
 
 
 def _add_long(folder: Path) -> None:
     """Some prompts in one recording, with pauses between them."""
-    paths = sorted(path for path in folder.glob("*.wav") if soundfile.info(path).duration > 2)[:JOINED]
+    paths = sorted(path for path in _english(folder) if soundfile.info(path).duration > 2)[:JOINED]
     rate = soundfile.info(paths[0]).samplerate
     pause = np.zeros(int(PAUSE_SECONDS * rate), np.float32)
     parts = [part for path in paths for part in (soundfile.read(path, dtype="float32")[0], pause)]
@@ -86,7 +93,7 @@ def _add_long(folder: Path) -> None:
 
 def _add_damaged(folder: Path) -> None:
     """Files as every archive has them: cut short, empty, no sound at all, and one in which nobody speaks."""
-    whole = next(path for path in sorted(folder.glob("*.wav"))).read_bytes()
+    whole = min(_english(folder)).read_bytes()
     damaged = folder / "damaged on purpose"
     damaged.mkdir()
     (damaged / "cut short.wav").write_bytes(whole[: len(whole) // 2])
@@ -95,22 +102,20 @@ def _add_damaged(folder: Path) -> None:
     soundfile.write(damaged / "silence.wav", np.zeros(8_000, np.float32), 8_000)
 
 
-def _references(spark: SparkSession, folder: Path) -> DataFrame:
+def _english(folder: Path) -> list[Path]:
+    return list((folder / "en" if (folder / "en").is_dir() else folder).glob("*.wav"))
+
+
+def _referenced(spark: SparkSession, folder: Path) -> DataFrame:
     """The recordings, and what was written down for them as `reference`."""
-    manifest = folder / "prompts.csv"
-    if manifest.is_file():
-        return read_audio(spark, str(folder), manifest=str(manifest))
-    texts = [(str(path), path.with_suffix(".txt")) for path in folder.glob("*.wav")]
-    said = [(path, text.read_text("utf-8").strip()) for path, text in texts if text.is_file()]
-    table = spark.createDataFrame(said, "path string, reference string")
-    return read_audio(spark, str(folder)).join(table, "path", "left")
+    (manifest,) = folder.glob("*.csv")
+    found = read_audio(spark, str(folder), manifest=str(manifest))
+    return found if "language" not in found.columns else found.filter("language IS NULL OR language = 'en'")
 
 
-def _run(
-    spark: SparkSession, folder: Path, weights: Path, say: Callable[[str], None], *, licences: dict[str, str], note: str
-) -> Run:
+def _run(spark: SparkSession, folder: Path, weights: Path, say: Callable[[str], None], *, note: str) -> Run:
     model = TranscriberModel.pretrained(str(weights))
-    recordings = _references(spark, folder)
+    recordings = _referenced(spark, folder)
     say("speech: transcribing on Spark")
     started = time.perf_counter()
     rows = model.transform(recordings).collect()
@@ -132,9 +137,8 @@ def _run(
         seconds=seconds,
         sound_seconds=sum(row["duration"] or 0.0 for row in rows),
         plain_sound_seconds=sum(row["duration"] for row in compared),
-        licences=licences,
         note=note,
-    )  # fmt: skip
+    )
 
 
 def _plain(weights: Path, paths: Sequence[str]) -> list[str]:
@@ -190,7 +194,7 @@ def _blocks(run: Run) -> list[Block]:
         _comparison(run),
         Heading("What went worst, and what is no speech"),
         _worst(run),
-        Gallery([_damaged(row) for row in run.rows if "damaged" in row["path"]]),
+        _damaged(run),
         Note(
             f"Texts are made alike before they are compared ({NORMALISER}: case, punctuation, numbers in figures), as "
             "Whisper's authors do it. The prompts were written down for who runs a telephone exchange: some say less "
@@ -216,15 +220,21 @@ def _shown(run: Run) -> list[Block]:
     return [
         *blocks,
         Heading(f"One recording of {long['duration']:.0f} s, cut at its pauses"),
-        Gallery([Card(title=LONG, texts=[("transcript", long["text"])])]),
+        Table(
+            ("from", "to", "subtitle"),
+            [(f"{cue.start:.1f} s", f"{cue.end:.1f} s", cue.text) for cue in list(cues(long["words"]))[:SUBTITLES]],
+            caption=f"The first {SUBTITLES} of its subtitles, as `srt` and `vtt` write them.",
+        ),
     ]
 
 
-def _damaged(row: Any) -> Card:
-    name = Path(row["path"]).name
-    if row["error"]:
-        return Card(title=name, error=row["error"])
-    return Card(title=name, texts=[("transcript", row["text"] or "(nobody speaks)")])
+def _damaged(run: Run) -> Table:
+    rows = [
+        (Path(row["path"]).name, row["error"] or row["text"] or "no error, and an empty text: nobody speaks")
+        for row in run.rows
+        if "damaged" in row["path"]
+    ]
+    return Table(("file", "what it says of itself"), rows, caption="Files that were damaged on purpose.")
 
 
 def _comparison(run: Run) -> Table:

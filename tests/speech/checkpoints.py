@@ -80,15 +80,16 @@ def save_whisper(folder: Path, *, multilingual: bool = False, seed: int = 0) -> 
 
 
 def plain_transcripts(folder: Path, sounds: Sequence[NDArray[np.float32]], *, limit: int, **said: str) -> list[str]:
-    """What transformers' own `generate` writes, each sound by itself and filled up with silence."""
+    """What transformers' own `generate` writes, each sound filled up with silence."""
     network = WhisperForConditionalGeneration.from_pretrained(folder).eval()
     tokenizer = WhisperTokenizer.from_pretrained(folder)
     extractor = WhisperFeatureExtractor.from_pretrained(folder)
-    texts = []
-    for sound in sounds:
-        features = extractor(sound, sampling_rate=RATE, return_tensors="pt").input_features
+    texts: list[str] = []
+    for first in range(0, len(sounds), 32):
+        heard = list(sounds[first : first + 32])
+        features = extractor(heard, sampling_rate=RATE, return_tensors="pt").input_features
         found = network.generate(features, do_sample=False, num_beams=1, max_new_tokens=limit, **said)
-        texts.append(tokenizer.batch_decode(found, skip_special_tokens=True)[0].strip())
+        texts += [text.strip() for text in tokenizer.batch_decode(found, skip_special_tokens=True)]
     return texts
 
 

@@ -26,6 +26,7 @@ class TestImageClassifier(SolutionContract):
     def records(self, folder: Path) -> list[dict[str, Any]]:
         return [{"path": path} for path in save_pictures(folder, 210)]
 
+    @pytest.mark.classic  # texts show it on Connect
     def test_works_in_a_cross_validator(self, bench: Bench, tmp_path: Path) -> None:
         """A rate at which nothing is learned loses against one at which something is."""
         rows = read_images(bench.spark, str(save_coloured(tmp_path / "pictures", 20)))
