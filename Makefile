@@ -69,5 +69,5 @@ $(READY): pyproject.toml
 $(BENCH): pyproject.toml
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(BENCH_VENV)/bin/python -m pip install --progress-bar off --quiet --editable '.[vision,nlp,bench]'
+	$(BENCH_VENV)/bin/python -m pip install --progress-bar off --quiet --editable '.[vision,nlp,speech,bench]'
 	touch $@

@@ -1,0 +1,50 @@
+"""The prompts of five words and more, alone and as one long recording."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from brightspark import samples
+
+NUMBER, LEAST_WORDS, MOST_SECONDS, LONG_SECONDS, PAUSE_SECONDS = 120, 5, 30.0, 600.0, 0.7
+
+
+def short() -> list[tuple[str, str]]:
+    """Paths and what is said, every second one in the order of their names."""
+    folder = samples.prompts()
+    with (folder / "prompts.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(str(folder / row["path"]), row["text"]) for row in csv.DictReader(file)]
+    fit = [
+        row for row in rows if len(row[1].split()) >= LEAST_WORDS and soundfile.info(row[0]).duration <= MOST_SECONDS
+    ]
+    return [fit[number * len(fit) // NUMBER] for number in range(NUMBER)]
+
+
+def long() -> list[tuple[str, str]]:
+    """One recording of ten minutes, and all that is said in it."""
+    folder = samples.prompts()
+    with (folder / "prompts.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(str(folder / row["path"]), row["text"]) for row in csv.DictReader(file)]
+    parts: list[np.ndarray] = []
+    said: list[str] = []
+    rate, seconds = 8_000, 0.0
+    for path, text in rows:
+        if len(text.split()) < LEAST_WORDS:
+            continue
+        sound, rate = soundfile.read(path, dtype="float32")
+        parts += [sound, np.zeros(int(PAUSE_SECONDS * rate), np.float32)]
+        said.append(text)
+        seconds += len(sound) / rate + PAUSE_SECONDS
+        if seconds > LONG_SECONDS:
+            break
+    target = Path(tempfile.gettempdir()) / "brightspark-bench-long.wav"
+    soundfile.write(target, np.concatenate(parts), rate)
+    return [(str(target), " ".join(said))]
+
+
+RECORDINGS = {"short": short, "long": long}
