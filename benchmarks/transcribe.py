@@ -13,6 +13,9 @@ normaliser; and a cliff is a prompt of whose words more than half are wrong wher
     pipeline         transformers' pipeline, batches of 8, float32 as its documentation has it, a process for each core
     faster-whisper   CTranslate2 in int8, a process for each core (short); its batched pipeline with both cores (long)
 
+    silence    what the silence behind a recording is good for: the same prompts, words wrong and processor seconds of one
+               core, with all of it worked out, with some of it left away, and with what is known of it
+
 The long recording is one row: brightspark and raw have one core for it, the others one process with two threads.
 faster-whisper is left out where it is not installed. What is kept lies in `results/transcribe.json`.
 """
@@ -22,10 +25,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import part_by_part
-from transcribing import compared
+from transcribing import compared, silence
 
 RESULT = Path(__file__).parent / "results" / "transcribe.json"
-PARTS: part_by_part.Parts = {"short": (compared.measure_short, 3), "long": (compared.measure_long, 3)}  # and its rounds
+PARTS: part_by_part.Parts = {  # and its rounds
+    "short": (compared.measure_short, 3),
+    "long": (compared.measure_long, 3),
+    "silence": (silence.measure, 1),
+}
 
 if __name__ == "__main__":
     part_by_part.main(__doc__, PARTS, RESULT)

@@ -35,12 +35,12 @@ def find_start(name: str, *, kind: str, solution: str) -> Artifact:
     return found if isinstance(found, Artifact) else describe_checkpoint(found, kind=kind, solution=solution)
 
 
-def describe_checkpoint(folder: Path, *, kind: str, solution: str) -> Artifact:
-    """An artifact over a folder as transformers has it; `solution` is whose command converts pickled weights.
+def describe_checkpoint(folder: Path, *, kind: str, solution: str | None = None) -> Artifact:
+    """An artifact over a folder as transformers has it; `solution` is whose command converts pickled weights, if any.
 
     Raises ArtifactError where config.json or the weights are missing; pickled weights are not opened.
     """
     if not any(folder.glob("model*.safetensors")):
-        raise pretrained.without_weights(folder, hint=f"--solution {solution} --model FOLDER")
+        raise pretrained.without_weights(folder, hint=solution and f"--solution {solution} --model FOLDER")
     found = {file.name for pattern in PATTERNS for file in folder.glob(pattern) if file.is_file()}
     return describe(folder, kind=kind, files=sorted({"config.json", *found}))

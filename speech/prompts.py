@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from brightspark.core.errors import SettingError, did_you_mean
+from brightspark.core.errors import ArtifactError, SettingError, did_you_mean
 from brightspark.speech.transcription_settings import TranscriptionSettings
+
+MULTILINGUAL = 51_865  # tokens of a vocabulary that knows more than English, as OpenAI tells them apart
+_LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ class Prompts:
         elif settings.language is not None and settings.language not in self.languages:
             raise SettingError(f"language={settings.language!r}: {did_you_mean(settings.language, self.languages)}")
 
+    def known(self, settings: TranscriptionSettings) -> str | None:
+        """The language of all recordings, where it need not be found out."""
+        return settings.language or (None if self.languages else "en")
+
     def of(self, language: str, task: str) -> list[int]:
         """What a transcript in a language begins with."""
         told = [self.languages[language], self.tasks[task]] if self.languages else []
@@ -45,21 +53,34 @@ class Prompts:
 
 
 def prompts_of(folder: Path) -> Prompts:
-    """Those of a checkpoint, by its generation_config.json and its tokenizer."""
-    path = folder / "generation_config.json"
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Those of a checkpoint, by its tokenizer; generation_config.json may say that it is multilingual.
+
+    Raises ArtifactError where the tokenizer is no Whisper's.
+    """
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokens: dict[str, int] = tokenizer.get_vocab()
 
     def token(text: str) -> int:
-        return int(tokenizer.convert_tokens_to_ids(text))
+        if text not in tokens:
+            raise ArtifactError(f"the tokenizer of {folder} has no {text}: it is no Whisper's")
+        return int(tokens[text])
 
-    codes = told.get("lang_to_id") if told.get("is_multilingual", True) else None
+    several = _is_multilingual(folder)
+    found = {match[1]: number for text, number in tokens.items() if (match := _LANGUAGE.fullmatch(text))}
     return Prompts(
         start=token("<|startoftranscript|>"),
         no_timestamps=token("<|notimestamps|>"),
         end=token("<|endoftext|>"),
-        languages={code.strip("<|>"): int(number) for code, number in (codes or {}).items()},
-        tasks={name: token(f"<|{name}|>") for name in ("transcribe", "translate")},
+        languages=dict(sorted(found.items(), key=lambda item: item[1])) if several else {},
+        tasks={name: token(f"<|{name}|>") for name in ("transcribe", "translate")} if several else {},
     )
+
+
+def _is_multilingual(folder: Path) -> bool:
+    said = [json.loads(path.read_text("utf-8")) for path in [folder / "generation_config.json"] if path.is_file()]
+    told = said[0].get("is_multilingual") if said else None
+    if told is not None:
+        return bool(told)
+    return bool(json.loads((folder / "config.json").read_text("utf-8")).get("vocab_size", 0) >= MULTILINGUAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +15,10 @@ MOST_SECONDS = 7.0
 PAUSE_SECONDS = 1.0  # a longer one ends a subtitle
 LEAST_SECONDS = 0.3  # that one is shown for, where the next one lets it
 SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")
+
+# Between two characters of scripts without spaces (Thai, Lao, Burmese, Japanese, Chinese) there is none.
+_SPACELESS = r"\u0e00-\u0eff\u1000-\u109f\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
+_NO_SPACE = re.compile(f"(?<=[{_SPACELESS}]) (?=[{_SPACELESS}])")
 
 Word = Mapping[str, Any]
 
@@ -93,7 +98,7 @@ def _fits(group: list[Word], word: Word) -> bool:
 
 
 def _joined(group: Sequence[Word]) -> str:
-    return " ".join(str(word["word"]) for word in group)
+    return _NO_SPACE.sub("", " ".join(str(word["word"]) for word in group))
 
 
 def _lines(text: str) -> str:

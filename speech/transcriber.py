@@ -30,6 +30,7 @@ class TranscriberModel(ScoringModel[TranscriptionSettings]):
     - `words`, unless `words=False`: array of structs of `word`, `start` and `end` in seconds, and `confidence`, the
       geometric mean of its tokens' probabilities,
     - what `language_col` names, if it does: string, the language of most of it, as in `en`,
+    - what `cut_col` names, if it does: boolean, whether a segment's text ran out of tokens,
     - `error`: string, why a recording has no transcript (missing, cut, no sound), else null; it keeps its row.
 
     A recording of more than `segment_seconds` is cut at its pauses; of hours it is read by range. Settings are those of
@@ -77,8 +78,14 @@ class TranscriberModel(ScoringModel[TranscriptionSettings]):
             outputs[named.words_col] = "answer.words"
         if named.language_col:
             outputs[named.language_col] = "answer.language"
+        if named.cut_col:
+            outputs[named.cut_col] = "answer.cut"
         outputs[named.error_col] = "error"
         return outputs
+
+    def counted(self) -> Mapping[str, str]:
+        """Transcripts of which a segment was cut."""
+        return {"cut": "answer.cut"}
 
 
 def transcriber_artifact(folder: Path) -> Artifact:
@@ -88,6 +95,6 @@ def transcriber_artifact(folder: Path) -> Artifact:
     """
     from brightspark.speech.whisper import load_network
 
-    described = describe_checkpoint(folder, kind=KIND, solution="speech")
+    described = describe_checkpoint(folder, kind=KIND)
     load_network(folder)  # what cannot work is found out here, not by every worker
     return described

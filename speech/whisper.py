@@ -13,6 +13,7 @@ its own end on.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,22 +28,32 @@ from brightspark.speech.log_mel import Spectrogram, padded
 STRIDE = 2  # frames of the spectrogram in a position of the encoder: 20 ms
 MARGIN = 25  # positions of true silence that follow a recording: 0.5 s
 KEPT = 32  # positions of silence for which one stands
-LEVELS = 20  # silence is worked out for so many loudnesses in a power of ten
+LEVELS = 20  # silence is worked out for loudnesses 0.05 apart, of the spectrogram's scale: 2 dB
 
 HIDDEN = -1e9  # a score that leaves nothing of a key
 
 
-def load_network(folder: Path) -> Any:
-    """The Whisper network of a folder, in float32 and frozen; its weights stay mapped from the file.
+def load_network(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """The Whisper network of a folder, frozen; weights that have that type in their file stay mapped from it.
 
     Raises ArtifactError where the folder holds another kind of network, or weights that do not fit.
     """
-    network = complete_network(transformers.AutoModelForSpeechSeq2Seq, folder, "a Whisper network")
-    if network.config.model_type != "whisper":
-        raise ArtifactError(
-            f"{folder} is a {network.config.model_type}; of networks that write texts, Whisper's are known"
-        )
+    network = complete_network(transformers.AutoModelForSpeechSeq2Seq, folder, "a Whisper network", dtype=dtype)
+    kind = network.config.model_type
+    if kind != "whisper":
+        raise ArtifactError(f"{folder} is a {kind}; of networks that write texts, Whisper's are known")
     return network
+
+
+class Sounds(NamedTuple):
+    """Spectrograms as a batch."""
+
+    frames: torch.Tensor
+    """rows × bands × frames"""
+    lengths: torch.Tensor
+    """positions of each row that are its own, behind which there is silence"""
+    silence: Sequence[float] | None
+    """how loud that is in each row; None where all of the window is worked out"""
 
 
 class Heard(NamedTuple):
@@ -50,10 +61,8 @@ class Heard(NamedTuple):
 
     states: torch.Tensor
     """rows × keys × width"""
-    bias: torch.Tensor
+    bias: torch.Tensor | None
     """rows × 1 × 1 × keys, which is added to the scores"""
-    lengths: torch.Tensor
-    """positions of each row that are its own, behind which there is silence"""
 
 
 class _Silence(NamedTuple):
@@ -76,20 +85,29 @@ class Encoder:
         self.heads: int = network.config.encoder_attention_heads
         self._silence: dict[int, _Silence] = {}
 
-    def __call__(self, spectrograms: list[Spectrogram], *, whole: bool = False) -> Heard:
-        """What is heard in recordings of at most 30 s; with `whole` as transformers does it, all silence worked out."""
+    def collate(self, spectrograms: Sequence[Spectrogram], *, whole: bool = False) -> Sounds:
+        """Recordings of at most a window as a batch, on the device; `whole` fills each one up with silence."""
         weight = self.network.conv1.weight
-        own = [self.positions if whole else self._own(one) for one in spectrograms]
-        longest = max(own)
-        lengths = torch.tensor(own, device=weight.device)
+        own = [self.positions if whole else self.length(one) for one in spectrograms]
+        # One position more, for what the convolutions hear of it: behind the frames they would hear zeros.
+        longest = min(max(own) + 1, self.positions)
         frames = padded(spectrograms, longest * STRIDE).to(weight.device, weight.dtype)
-        silence = [self._silent(one.silence) for one in spectrograms]
-        bias = self._bias(lengths, longest).to(weight.dtype)
-        states, _, _ = self._run(frames, silence, bias)
-        return Heard(torch.cat([states, torch.stack([one.states for one in silence])], dim=1), bias, lengths)
+        silence = None if whole else [one.silence for one in spectrograms]
+        return Sounds(frames, torch.tensor(own, device=weight.device), silence)
 
-    def _own(self, one: Spectrogram) -> int:
+    def length(self, one: Spectrogram) -> int:
+        """The positions that a recording has of its own."""
         return min(self.positions, math.ceil(one.frames.shape[1] / STRIDE) + MARGIN)
+
+    def __call__(self, sounds: Sounds) -> Heard:
+        """What is heard in a batch."""
+        if sounds.silence is None:
+            return Heard(self._run(sounds.frames, self.positions, None, None)[0], None)
+        longest = int(sounds.lengths.max())
+        silence = [self._silent(loudness) for loudness in sounds.silence]
+        bias = self._bias(sounds.lengths, longest).to(sounds.frames.dtype)
+        states, _, _ = self._run(sounds.frames, longest, silence, bias)
+        return Heard(torch.cat([states, torch.stack([one.states for one in silence])], dim=1), bias)
 
     def _bias(self, lengths: torch.Tensor, longest: int) -> torch.Tensor:
         """Hides what is behind each row's end, and lets silence count for as many positions as it stands for."""
@@ -108,19 +126,19 @@ class Encoder:
             frames = torch.full(shape, level / LEVELS, device=weight.device, dtype=weight.dtype)
             kept = torch.arange(0, self.positions, KEPT, device=weight.device) + KEPT // 2
             kept = kept.clamp(max=self.positions - 1)
-            states, keys, values = self._run(frames, None, None)
+            states, keys, values = self._run(frames, self.positions, None, None)
             self._silence[level] = _Silence(
                 [key[0, :, kept] for key in keys], [value[0, :, kept] for value in values], states[0, kept]
             )
         return self._silence[level]
 
     def _run(
-        self, frames: torch.Tensor, silence: list[_Silence] | None, bias: torch.Tensor | None
+        self, frames: torch.Tensor, length: int, silence: list[_Silence] | None, bias: torch.Tensor | None
     ) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
         """`WhisperEncoder.forward`, with keys and values that stand behind those of the frames; and its own ones."""
         network = self.network
-        states = F.gelu(network.conv2(F.gelu(network.conv1(frames)))).transpose(1, 2)
-        states = states + network.embed_positions.weight[: states.shape[1]]
+        states = F.gelu(network.conv2(F.gelu(network.conv1(frames)))).transpose(1, 2)[:, :length]
+        states = states + network.embed_positions.weight[:length]
         all_keys, all_values = [], []
         for number, layer in enumerate(network.layers):
             attention, inner = layer.self_attn, layer.self_attn_layer_norm(states)
@@ -134,6 +152,9 @@ class Encoder:
             queries = in_heads(attention.q_proj(inner), self.heads)
             states = states + attention.out_proj(attend(queries, keys, values, bias))
             states = states + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(states))))
+            if states.dtype == torch.float16:  # large checkpoints leave its range, as transformers knows
+                most = torch.finfo(torch.float16).max - 1000
+                states = states.clamp(-most, most)
         return network.layer_norm(states), all_keys, all_values
 
 

@@ -2,7 +2,8 @@
 
 Some heads of the decoder attend to the moment that a token is heard in (a checkpoint's `alignment_heads`). As in
 OpenAI's own `whisper/timing.py`, their attention is scaled over the tokens, smoothed and averaged, and a monotonic path
-is laid through it; here the path is torchaudio's `forced_align`, which needs no loop in Python.
+is laid through it; here the path is torchaudio's `forced_align`, which needs no loop in Python. Such a path gives every
+moment to some token, pauses too: so a word is cut to what can be heard of it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,22 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 from torchaudio.functional import forced_align
 
+from brightspark.speech.log_mel import FRAMES_PER_SECOND, Spectrogram
+
 SECONDS = 0.02  # of a position
 SMOOTHED = 7  # positions that a median is taken over
+QUIET = 0.875  # of the spectrogram's scale: what is quieter than the loudest by 35 dB is no part of a word
+
+# Languages that are written without spaces: Whisper cuts them into characters; transformers knows them by these names.
+SPACELESS = {
+    "zh": "chinese", "ja": "japanese", "th": "thai", "lo": "lao", "my": "myanmar", "yue": "cantonese",
+}  # fmt: skip
 
 Word = dict[str, Any]
 
@@ -49,7 +60,14 @@ def _median(weights: torch.Tensor) -> torch.Tensor:
 
 
 def words_of(
-    tokenizer: Any, tokens: Sequence[int], chances: Sequence[float], times: Sequence[float], language: str, start: float
+    tokenizer: Any,
+    tokens: Sequence[int],
+    chances: Sequence[float],
+    times: Sequence[float],
+    *,
+    language: str,
+    start: float,
+    sound: Spectrogram,
 ) -> list[Word]:
     """The words of a segment that begins at `start`, punctuation with the word that it belongs to.
 
@@ -57,21 +75,32 @@ def words_of(
     """
     from transformers.models.whisper.tokenization_whisper import _combine_tokens_into_words
 
-    texts, _, places = _combine_tokens_into_words(tokenizer, list(tokens), LANGUAGES.get(language, language))
-    found = []
+    texts, _, places = _combine_tokens_into_words(tokenizer, list(tokens), SPACELESS.get(language, language))
+    words: list[tuple[str, list[int]]] = []
     for text, numbers in zip(texts, places, strict=True):
+        if words and not text.startswith(" ") and language not in SPACELESS:  # as the -2 of 1-2-3
+            words[-1] = (words[-1][0] + text, [*words[-1][1], *numbers])
+        else:
+            words.append((text, list(numbers)))
+    loud = (sound.frames.amax(dim=0) > float(sound.frames.max()) - QUIET).numpy()
+    found = []
+    for text, numbers in words:
         if text.strip():
+            first, last = _heard(loud, times[numbers[0]], times[numbers[-1] + 1])
             mean = sum(chances[number] for number in numbers) / len(numbers)
             found.append({
                 "word": text.strip(),
-                "start": round(start + times[numbers[0]], 3),
-                "end": round(start + times[numbers[-1] + 1], 3),
+                "start": round(start + first, 3),
+                "end": round(start + last, 3),
                 "confidence": math.exp(mean),
             })  # fmt: skip
     return found
 
 
-# The languages that transformers cuts into characters, by the names that it knows them by.
-LANGUAGES = {
-    "zh": "chinese", "ja": "japanese", "th": "thai", "lo": "lao", "my": "myanmar", "yue": "cantonese",
-}  # fmt: skip
+def _heard(loud: NDArray[np.bool_], start: float, end: float) -> tuple[float, float]:
+    """What can be heard of a stretch of time: its quiet beginning and end are left away, unless all of it is quiet."""
+    first, last = round(start * FRAMES_PER_SECOND), round(end * FRAMES_PER_SECOND)
+    places = np.flatnonzero(loud[first:last])
+    if not len(places):
+        return start, end
+    return max(start, (first + places[0]) / FRAMES_PER_SECOND), min(end, (first + places[-1] + 1) / FRAMES_PER_SECOND)

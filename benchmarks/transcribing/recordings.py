@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from brightspark import samples
+from brightspark.samples import cache
 
 NUMBER, LEAST_WORDS, MOST_SECONDS, LONG_SECONDS, PAUSE_SECONDS = 120, 5, 30.0, 600.0, 0.7
 
@@ -42,9 +42,13 @@ def long() -> list[tuple[str, str]]:
         seconds += len(sound) / rate + PAUSE_SECONDS
         if seconds > LONG_SECONDS:
             break
-    target = Path(tempfile.gettempdir()) / "brightspark-bench-long.wav"
-    soundfile.write(target, np.concatenate(parts), rate)
-    return [(str(target), " ".join(said))]
+    joined = np.concatenate(parts)
+
+    def write(made: Path) -> None:
+        made.mkdir(parents=True)
+        soundfile.write(made / "long.wav", joined, rate)
+
+    return [(str(cache.made(f"bench-long-{len(joined)}", write) / "long.wav"), " ".join(said))]
 
 
 RECORDINGS = {"short": short, "long": long}

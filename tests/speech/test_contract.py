@@ -10,7 +10,10 @@ import pytest
 import soundfile
 
 from brightspark.core.testing import Answer, SolutionContract
+from brightspark.speech.log_mel import log_mel
+from brightspark.speech.transcribe import Piece, Writer
 from brightspark.speech.transcriber import TranscriberModel
+from brightspark.speech.transcription_settings import TranscriptionSettings
 from tests.speech.checkpoints import RATE, plain_transcripts, save_whisper, sound
 
 LIMIT = 12
@@ -47,3 +50,24 @@ class TestTranscriber(SolutionContract):
 
     def answer(self, row: Any) -> Answer:
         return row["text"], [row["duration"]]
+
+
+@pytest.mark.slow
+class TestTranscriberByDefault(TestTranscriber):
+    """Without the silence behind short recordings, and with words: against the same network, one by one."""
+
+    def model(self, folder: Path) -> TranscriberModel:
+        self.folder = save_whisper(folder / "whisper")
+        return TranscriberModel.pretrained(str(self.folder), precision="float32", max_new_tokens=LIMIT)
+
+    def reference(self, records: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        writer = Writer(self.folder, "cpu", TranscriptionSettings(precision="float32", max_new_tokens=LIMIT))
+        answers = []
+        for record in records:
+            heard = soundfile.read(record["path"], dtype="float32")[0]
+            (part,) = writer.write(writer.prepare([Piece(0.0, len(heard) / RATE, log_mel(heard, 80))]))
+            answers.append((part.text, [part.seconds, part.words[0]["confidence"] if part.words else 0.0]))
+        return answers
+
+    def answer(self, row: Any) -> Answer:
+        return row["text"], [row["duration"], row["words"][0]["confidence"] if row["words"] else 0.0]

@@ -43,3 +43,7 @@ def test_writes_hours_and_escapes_what_would_be_a_tag() -> None:
 def test_nothing_said_is_no_subtitle() -> None:
     assert srt([]) == ""
     assert vtt([]) == "WEBVTT\n"
+
+
+def test_scripts_without_spaces_get_none() -> None:
+    assert [cue.text for cue in cues(_words(["今", "天", "OK", "天", "气"]))] == ["今天 OK 天气"]
