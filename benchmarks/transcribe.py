@@ -13,7 +13,7 @@ normaliser; and a cliff is a prompt of whose words more than half are wrong wher
     pipeline         transformers' pipeline, batches of 8, float32 as its documentation has it, a process for each core
     faster-whisper   CTranslate2 in int8, a process for each core (short); its batched pipeline with both cores (long)
 
-    silence    what becomes of the silence behind a recording: the same prompts, words wrong and processor seconds of one
+    silence    what is done about the silence behind a recording: the prompts, words wrong and processor seconds of one
                core, with all of it worked out, with some of it left away, and with what is known of it
 
 The long recording is one row: brightspark and raw have one core for it, the others one process with two threads.
