@@ -3,7 +3,7 @@
 Whisper hears 30 s at a time, and a shorter recording is filled up with silence: of four seconds of speech it works out
 seven times as much silence. Leaving it away does not do: the network was never trained on less, and talks on without
 end. But what becomes of silence hardly depends on the speech before it. So the keys and values of a window of silence
-are worked out once for each layer, and every recording attends to those behind its own end. Of them one in 32 is kept,
+are worked out once for each layer, and every recording attends to those behind its own end. Of them one in 16 is kept,
 which counts for all of its neighbours (the logarithm of their number is added to its scores).
 
 A recording's answer does not depend on the others in its batch: each attends to its own frames, and to silence from
@@ -27,7 +27,7 @@ from brightspark.speech.log_mel import Spectrogram, padded
 
 STRIDE = 2  # frames of the spectrogram in a position of the encoder: 20 ms
 MARGIN = 25  # positions of true silence that follow a recording: 0.5 s
-KEPT = 32  # positions of silence for which one stands
+KEPT = 16  # positions of silence for which one stands
 LEVELS = 20  # silence is worked out for loudnesses 0.05 apart, of the spectrogram's scale: 2 dB
 
 HIDDEN = -1e9  # a score that leaves nothing of a key
