@@ -1,4 +1,4 @@
-"""Opens networks of transformers, for scoring, training and converting. Knows torch and transformers, no Spark."""
+"""Opens networks and tokenizers of transformers, for scoring, training and converting. Knows torch, no Spark."""
 
 from __future__ import annotations
 
@@ -62,6 +62,25 @@ def load_config(folder: Path) -> Any:
         return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever a foreign file makes transformers raise
         raise ArtifactError(f"{folder}/config.json is no network that transformers has: {error}") from error
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder, which has a token to pad with.
+
+    Raises ArtifactError where there is none that works without code of its own.
+    """
+    try:
+        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # each tokenizer has its own ways to fail
+        raise ArtifactError(f"{folder} has no tokenizer that can be used: {error}") from error
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise ArtifactError(f"the tokenizer in {folder} has no token to pad with: set pad_token in its files")
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = tokenizer.truncation_side = "right"
+    return tokenizer
 
 
 @contextmanager

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from pyspark.sql import functions as F
 
 from brightspark.core.errors import InputError, StorageError, did_you_mean
 from brightspark.core.storage import Storage, absolute, list_folder
+from brightspark.core.transform import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -92,3 +94,25 @@ def read_table(spark: SparkSession, path: str, *, format: str | None = None) -> 
             ) from error
         raise
     return table
+
+
+def with_whole_paths(table: DataFrame, folder: str) -> DataFrame:
+    """The table with each relative `path` below `folder`."""
+    is_whole = F.col("path").rlike("^(/|[A-Za-z][A-Za-z0-9+.-]*:)")
+    whole = F.when(is_whole, F.col("path")).otherwise(F.concat_ws("/", F.lit(folder.rstrip("/")), "path"))
+    return table.withColumn("path", F.when(F.col("path").isNotNull(), whole))
+
+
+def file_column(df: DataFrame) -> str | None:
+    """The column of files: `content` where it can be their bytes, else `path`; None where there is neither.
+
+    Beside paths a text called `content` is a caption, or a description.
+    """
+    if "path" in df.columns and ("content" not in df.columns or kind_of(df, "content") != "binary"):
+        return "path"
+    return "content" if "content" in df.columns else None
+
+
+def kind_of(df: DataFrame, name: str) -> str:
+    """The type of a column in Spark's words: string, binary, long…"""
+    return df.select(quoted(name)).schema[0].dataType.typeName()

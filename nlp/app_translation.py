@@ -10,11 +10,10 @@ import gradio as gr
 
 from brightspark.apps import html
 from brightspark.apps.engine import Engine
-from brightspark.core.checkpoint_network import load_config
+from brightspark.core.checkpoint_network import load_config, load_tokenizer
 from brightspark.core.worker import local_folder
 from brightspark.nlp import app_ask
 from brightspark.nlp.languages import offered
-from brightspark.nlp.tokens import load_tokenizer
 from brightspark.nlp.translator import TranslatorModel
 
 CANNOT = "This text cannot be translated"

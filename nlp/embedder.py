@@ -60,8 +60,9 @@ class TextEmbedder(FeaturizerModel[EmbedderSettings]):
 
 
 def _described(folder: Path) -> Artifact:
+    from brightspark.core.checkpoint_network import load_tokenizer
     from brightspark.nlp.network import load_encoder
-    from brightspark.nlp.tokens import check_cuts, load_tokenizer
+    from brightspark.nlp.tokens import check_cuts
 
     described = describe_checkpoint(folder, kind=KIND, solution="nlp")
     load_encoder(folder)  # what cannot work is found out here, not by every worker

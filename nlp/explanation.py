@@ -61,7 +61,8 @@ class TextExplainer(ScoringModel[ExplainSettings]):
 
         Raises ArtifactError for a tokenizer that does not say where its tokens lie.
         """
-        from brightspark.nlp.tokens import check_spans, load_tokenizer
+        from brightspark.core.checkpoint_network import load_tokenizer
+        from brightspark.nlp.tokens import check_spans
 
         check_spans(load_tokenizer(local_folder(model.artifact)))
         reading = {declared.name: getattr(model.settings, declared.name) for declared in fields(WindowSettings)}

@@ -48,7 +48,8 @@ class TextClassifierModel(ClassifierModel[TextSettings]):
         Raises ArtifactError where there are no safetensors in it, no classifier, or a tokenizer that cuts no windows;
         InputError for a name that nobody knows.
         """
-        from brightspark.nlp.tokens import check_cuts, load_tokenizer
+        from brightspark.core.checkpoint_network import load_tokenizer
+        from brightspark.nlp.tokens import check_cuts
 
         found = find_checkpoint(name, kind=KIND)
         if isinstance(found, Path):
@@ -69,8 +70,8 @@ def text_artifact(folder: Path) -> Artifact:
 
     Raises ArtifactError where a file is missing or the weights do not fit; pickled weights are not opened.
     """
+    from brightspark.core.checkpoint_network import load_tokenizer
     from brightspark.nlp.network import load_classifier, read_labels
-    from brightspark.nlp.tokens import load_tokenizer
 
     described = describe_checkpoint(folder, kind=KIND, solution="nlp")
     config = load_classifier(folder).config  # what cannot work is found out here, not by every worker

@@ -15,12 +15,12 @@ from safetensors.torch import load_file, save_file
 from brightspark.core import cache
 from brightspark.core.batches import seed_everything
 from brightspark.core.checkpoint import find_start
-from brightspark.core.checkpoint_network import load_config, open_network, quiet
+from brightspark.core.checkpoint_network import load_config, load_tokenizer, open_network, quiet
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.nlp.fit_settings import TextFitSettings
 from brightspark.nlp.lora import merged
 from brightspark.nlp.model import KIND
-from brightspark.nlp.tokens import check_cuts, load_tokenizer
+from brightspark.nlp.tokens import check_cuts
 
 WEIGHTS = "model.safetensors"
 PREFIX = "network."  # of the names of the weights that are trained

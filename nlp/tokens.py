@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from brightspark.core.checkpoint_network import load_tokenizer
 from brightspark.core.errors import ArtifactError, InputError
 from brightspark.nlp.settings import WindowSettings
 
@@ -179,25 +180,6 @@ def checked(text: Any, max_chars: int) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder, which has a token to pad with.
-
-    Raises ArtifactError where there is none that works without code of its own.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # each tokenizer has its own ways to fail
-        raise ArtifactError(f"{folder} has no tokenizer that can be used: {error}") from error
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token_id is None:
-            raise ArtifactError(f"the tokenizer in {folder} has no token to pad with: set pad_token in its files")
-        tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = tokenizer.truncation_side = "right"
-    return tokenizer
 
 
 def window_tokens(tokenizer: Any, config: Any) -> int:

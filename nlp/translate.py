@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import torch
 
+from brightspark.core.checkpoint_network import load_tokenizer
 from brightspark.core.predictor import Answer, Predictor, Record, Work
 from brightspark.nlp.decode import Decoded, shrinking_beams
 from brightspark.nlp.languages import Direction, direct
 from brightspark.nlp.network import load_translator
 from brightspark.nlp.sentences import parts
-from brightspark.nlp.tokens import Window, arrays, checked, load_tokenizer, padded, positions, size, window_tokens
+from brightspark.nlp.tokens import Window, arrays, checked, padded, positions, size, window_tokens
 from brightspark.nlp.translation_settings import TranslationSettings
 
 ANSWER = pa.struct([("translation", pa.string()), ("score", pa.float32()), ("cut", pa.bool_())])

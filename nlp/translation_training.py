@@ -12,23 +12,13 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from brightspark.core.checkpoint_network import load_config
+from brightspark.core.checkpoint_network import load_config, load_tokenizer
 from brightspark.core.task import Batch, Loss, Record, Sums, Task
 from brightspark.nlp.languages import Direction, direct
 from brightspark.nlp.lora import adapt, is_frozen, only_learned
 from brightspark.nlp.lora_settings import LoraSettings
 from brightspark.nlp.network import load_translator, with_dropout
-from brightspark.nlp.tokens import (
-    Window,
-    arrays,
-    beginnings,
-    checked,
-    first_tokens,
-    load_tokenizer,
-    padded,
-    positions,
-    window_tokens,
-)
+from brightspark.nlp.tokens import Window, arrays, beginnings, checked, first_tokens, padded, positions, window_tokens
 from brightspark.nlp.training import Logits
 
 _UNSEEN = -100  # the place of a token that is not learned: behind the end of a shorter translation

@@ -95,9 +95,8 @@ def translator_artifact(folder: Path) -> Artifact:
 
 def _try_languages(folder: Path, settings: TranslationSettings) -> None:
     """Raises SettingError for languages that a local checkpoint does not know; workers tell it of one elsewhere."""
-    from brightspark.core.checkpoint_network import load_config
+    from brightspark.core.checkpoint_network import load_config, load_tokenizer
     from brightspark.nlp.languages import direct
-    from brightspark.nlp.tokens import load_tokenizer
 
     if folder.is_dir():
         kind = load_config(folder).model_type

@@ -11,10 +11,10 @@ import transformers
 from brightspark.core import cache
 from brightspark.core.batches import seed_everything
 from brightspark.core.checkpoint import find_start
+from brightspark.core.checkpoint_network import load_tokenizer
 from brightspark.core.errors import InputError
 from brightspark.nlp.network import load_translator
 from brightspark.nlp.start import save_start
-from brightspark.nlp.tokens import load_tokenizer
 from brightspark.nlp.translation_fit_settings import SCRATCH, TranslationFitSettings
 from brightspark.nlp.translator import KIND
 from brightspark.nlp.vocabulary import learn_tokenizer

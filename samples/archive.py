@@ -21,7 +21,8 @@ _AR_NAME, _AR_SIZE, _AR_END = slice(16), slice(48, 58), slice(58, 60)
 def members(archive: Path, pattern: str, *, max_bytes: int) -> Iterator[tuple[str, bytes]]:
     """Name (its last part only) and contents of every member whose whole name matches `pattern`.
 
-    Only the last part of a name is given out, so that no member can be written outside the folder it is meant for. A
+    Only the last part of a name is given out, so that no member can be written outside the folder it is meant for; or
+    what the pattern's group `name` takes of it, which must not let `..` in. A
     wheel's members come by name, others in the order in which they lie in it. Those of a Debian package are the files
     that it would install; their names begin with `./`.
 
@@ -38,7 +39,8 @@ def members(archive: Path, pattern: str, *, max_bytes: int) -> Iterator[tuple[st
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
             raise StorageError(f"{name} in {archive.name} is larger than the {max_bytes:,} bytes that are read.")
-        yield PurePosixPath(name).name, content
+        match = re.fullmatch(pattern, name)
+        yield (match and match.groupdict().get("name")) or PurePosixPath(name).name, content
     if not found:
         raise StorageError(f"{archive.name} holds nothing that matches {pattern!r}.")
 

@@ -12,8 +12,8 @@ from brightspark.samples.archive import members
 from brightspark.samples.catalogue import find
 from brightspark.samples.registry import fetch
 
-FOLDERS = ("", "dictate", "digits", "followme", "letters", "phonetic")  # `silence` holds none that speaks
-_SOUNDS = r"\./usr/share/asterisk/sounds/en_US_f_Allison"
+FOLDERS = ("dictate", "digits", "followme", "letters", "phonetic")  # `silence` holds none that speaks
+_SOUNDS = rf"\./usr/share/asterisk/sounds/en_US_f_Allison/(?P<name>((?:{'|'.join(FOLDERS)})/)?[\w-]+\.wav)"
 _TEXTS = r"\./usr/share/doc/asterisk-core-sounds-en/core-sounds-en\.txt\.gz"
 _MAX_BYTES = 2_000_000  # the longest prompt has 1.2 MB
 _BRACKETS = re.compile(r"\[.*?\]|<.*?>|\(.*?\)")  # a sign, a sound or a note: nothing that is said
@@ -41,15 +41,13 @@ def _write(sounds: Path, texts: Path, folder: Path) -> None:
     [(_, content)] = members(texts, _TEXTS, max_bytes=_MAX_BYTES)
     said = spoken(gzip.decompress(content).decode("utf-8"))
     rows = []
-    for part in FOLDERS:
-        (folder / part).mkdir(parents=True)
-        pattern = "/".join(filter(None, [_SOUNDS, part, r"[\w-]+\.wav"]))
-        for file_name, sound in members(sounds, pattern, max_bytes=_MAX_BYTES):
-            path = Path(part, file_name)
-            text = said.get(path.with_suffix("").as_posix())
-            if text:
-                (folder / path).write_bytes(sound)
-                rows.append((path.as_posix(), text))
+    for name in ("", *FOLDERS):
+        (folder / name).mkdir(parents=True)
+    for name, sound in members(sounds, _SOUNDS, max_bytes=_MAX_BYTES):
+        text = said.get(name.removesuffix(".wav"))
+        if text:
+            (folder / name).write_bytes(sound)
+            rows.append((name, text))
     with (folder / "prompts.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("path", "text"), *sorted(rows)])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from brightspark.core.errors import InputError, did_you_mean
-from brightspark.core.transform import quoted
+from brightspark.core.tables import file_column, kind_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -18,7 +18,7 @@ def audio_column(df: DataFrame, named: str | None = None) -> str:
 
     Raises InputError where there is none, or it is of a type that cannot be.
     """
-    found = named or _found(df)
+    found = named or file_column(df)
     if found is None:
         raise InputError(
             "the table has neither a column 'path' nor 'content' (encoded recordings); rename the one that holds the "
@@ -26,17 +26,7 @@ def audio_column(df: DataFrame, named: str | None = None) -> str:
         )
     if found not in df.columns:
         raise InputError(f"the table has no column {found!r} (input_col); {did_you_mean(found, df.columns)}")
-    kind = _kind(df, found)
+    kind = kind_of(df, found)
     if kind not in ("binary", "string", "char", "varchar"):
         raise InputError(f"the column {found!r} is {kind}; recordings are binary, their paths are string")
     return found
-
-
-def _found(df: DataFrame) -> str | None:
-    if "path" in df.columns and ("content" not in df.columns or _kind(df, "content") != "binary"):
-        return "path"
-    return "content" if "content" in df.columns else None
-
-
-def _kind(df: DataFrame, name: str) -> str:
-    return df.select(quoted(name)).schema[0].dataType.typeName()

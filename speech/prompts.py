@@ -1,4 +1,4 @@
-"""How each Whisper checkpoint is told the language and what to do. Knows transformers, neither torch nor Spark."""
+"""How each Whisper checkpoint is told the language and what to do. Knows neither torch nor Spark."""
 
 from __future__ import annotations
 
@@ -52,14 +52,11 @@ class Prompts:
         return [self.start, *told, self.no_timestamps]
 
 
-def prompts_of(folder: Path) -> Prompts:
+def prompts_of(folder: Path, tokenizer: Any) -> Prompts:
     """Those of a checkpoint, by its tokenizer; generation_config.json may say that it is multilingual.
 
     Raises ArtifactError where the tokenizer is no Whisper's.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     tokens: dict[str, int] = tokenizer.get_vocab()
 
     def token(text: str) -> int:

@@ -11,7 +11,7 @@ from brightspark.core.errors import InputError, one_line
 from brightspark.core.listing import list_files
 from brightspark.core.session import partitions
 from brightspark.core.storage import SCHEMES, Storage, absolute, file_system
-from brightspark.core.tables import format_there, read_table
+from brightspark.core.tables import format_there, read_table, with_whole_paths
 from brightspark.core.transform import answers, quoted
 from brightspark.core.worker import Scoring
 from brightspark.speech.columns import audio_column
@@ -75,7 +75,7 @@ def read_audio(
         raise InputError(f"{path} has neither a column 'path' nor 'content'; {_rename(table)}")
     if audio_column(table) == "content":
         return table
-    return _with_whole_paths(table, whole.rpartition("/")[0]).repartition(partitions(spark), "path")
+    return with_whole_paths(table, whole.rpartition("/")[0]).repartition(partitions(spark), "path")
 
 
 def with_facts(
@@ -144,7 +144,7 @@ def _with_manifest(files: DataFrame, folder: str, manifest: str) -> DataFrame:
         raise InputError(f"the manifest {manifest} has no column 'path'; {_rename(table)}")
     # As a listing has them: the two are joined by what stands there.
     plain = F.regexp_replace(F.regexp_replace("path", "^file://(?=/)", ""), r"^(\./+)+", "")
-    lines = _with_whole_paths(table.withColumn("path", plain), folder)
+    lines = with_whole_paths(table.withColumn("path", plain), folder)
     if "text" in lines.columns and REFERENCE not in lines.columns:  # `text` is what a model answers
         lines = lines.withColumnRenamed("text", REFERENCE)
     if REFERENCE in lines.columns:  # Spark takes a column of spoken numbers for integers
@@ -159,10 +159,3 @@ def _with_manifest(files: DataFrame, folder: str, manifest: str) -> DataFrame:
 
 def _rename(table: DataFrame) -> str:
     return f"there are {', '.join(map(repr, table.columns))}: rename the one that holds the recordings"
-
-
-def _with_whole_paths(table: DataFrame, folder: str) -> DataFrame:
-    """The table with each relative `path` below `folder`."""
-    is_whole = F.col("path").rlike("^(/|[A-Za-z][A-Za-z0-9+.-]*:)")
-    whole = F.when(is_whole, F.col("path")).otherwise(F.concat_ws("/", F.lit(folder.rstrip("/")), "path"))
-    return table.withColumn("path", F.when(F.col("path").isNotNull(), whole))

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import torch
-from transformers import AutoTokenizer
 
+from brightspark.core.checkpoint_network import load_tokenizer
 from brightspark.core.precision import resolve_precision
 from brightspark.core.predictor import Answer, Predictor, Record, Work
 from brightspark.speech.audio import RATE, open_audio
@@ -119,10 +119,10 @@ class Writer:
         precision = resolve_precision(settings.precision, device)
         network = load_network(folder, getattr(torch, precision)).to(device)
         self.settings, self.device = settings, device
-        self.prompts = prompts_of(folder)
+        self.tokenizer = load_tokenizer(folder)
+        self.prompts = prompts_of(folder, self.tokenizer)
         self.prompts.check(settings)
         self.language = self.prompts.known(settings)
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         self.encoder = Encoder(network)
         self.decoder = Decoder(network, end=self.prompts.end, nobody=self.prompts.nobody)
         self.window = self.encoder.positions * SECONDS
@@ -182,8 +182,8 @@ class Writer:
         limits = [self._limit(piece, len(prompts[0])) for piece in pieces]
         ids = torch.tensor(prompts, device=self.device)
         written = self.decoder(cross, heard.bias, ids, limits, self.never, self.never_first)
-        partly = sounds.silence is not None and (sounds.lengths < self.encoder.positions).tolist()
-        kept = [row for row, one in enumerate(written) if not (partly and partly[row] and self._doubtful(one))]
+        partial = (sounds.lengths < self.encoder.positions).tolist()  # the full window may say something else
+        kept = [row for row, one in enumerate(written) if not (partial[row] and self._doubtful(one))]
         times = self._times(cross, heard, pieces, prompts, written, kept) if self.settings.words and kept else {}
         parts: list[Part | None] = [None] * len(pieces)
         for row in kept:

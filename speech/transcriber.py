@@ -55,9 +55,11 @@ class TranscriberModel(ScoringModel[TranscriptionSettings]):
         artifact = transcriber_artifact(found) if isinstance(found, Path) else found
         model = cls(artifact, **{**artifact.settings, **settings})
         if Path(artifact.address).is_dir():
+            from brightspark.core.checkpoint_network import load_tokenizer
             from brightspark.speech.prompts import prompts_of
 
-            prompts_of(Path(artifact.address)).check(model.settings)
+            folder = Path(artifact.address)
+            prompts_of(folder, load_tokenizer(folder)).check(model.settings)
         return model
 
     def input_columns(self, df: DataFrame) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from brightspark.core.errors import InputError, did_you_mean
-from brightspark.core.transform import quoted
+from brightspark.core.tables import file_column, kind_of
 from brightspark.vision.settings import FRAME, TIME, ReadingSettings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def input_columns(df: DataFrame, settings: ReadingSettings) -> tuple[str, ...]:
 
     Raises InputError where a column is missing or of a type that cannot be.
     """
-    picture = settings.input_col or picture_column(df)
+    picture = settings.input_col or file_column(df)
     if picture is None:
         raise InputError(
             "the table has neither a column 'content' (encoded images) nor 'path'; name the images' column with "
@@ -29,13 +29,6 @@ def input_columns(df: DataFrame, settings: ReadingSettings) -> tuple[str, ...]:
     if kind not in ("binary", "string"):
         raise InputError(f"the column {picture!r} is {kind}; images are binary, their paths are string")
     return (picture, *_frame_columns(df, settings.frame_col, without=picture))
-
-
-def picture_column(df: DataFrame) -> str | None:
-    """`content` where it can be images, else `path`: beside paths a text called `content` is a caption."""
-    if "path" in df.columns and ("content" not in df.columns or _kind(df, "content", "input_col") != "binary"):
-        return "path"
-    return "content" if "content" in df.columns else None
 
 
 def _frame_columns(df: DataFrame, named: str | None, *, without: str) -> list[str]:
@@ -64,4 +57,4 @@ def _check_number(df: DataFrame, name: str) -> None:
 def _kind(df: DataFrame, name: str, setting: str) -> str:
     if name not in df.columns:
         raise InputError(f"the table has no column {name!r} ({setting}); {did_you_mean(name, df.columns)}")
-    return df.select(quoted(name)).schema[0].dataType.typeName()
+    return kind_of(df, name)

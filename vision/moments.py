@@ -16,11 +16,10 @@ from brightspark.core.errors import InputError, SettingError, one_line
 from brightspark.core.listing import list_files
 from brightspark.core.session import partitions
 from brightspark.core.storage import SCHEMES, Storage, absolute, file_system
-from brightspark.core.tables import format_there, read_table
+from brightspark.core.tables import format_there, read_table, with_whole_paths
 from brightspark.core.transform import quoted
 from brightspark.vision.film import Film
 from brightspark.vision.images import MAX_PIXELS
-from brightspark.vision.read import with_whole_paths
 from brightspark.vision.stored import may_pass, open_stored
 from brightspark.vision.video import NO_LENGTH, SUFFIXES, open_frame
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
 from brightspark.core.errors import InputError
 from brightspark.core.listing import list_files
 from brightspark.core.session import partitions
 from brightspark.core.storage import SCHEMES, Storage, absolute
-from brightspark.core.tables import format_there, read_table
-from brightspark.vision.columns import picture_column
+from brightspark.core.tables import file_column, format_there, read_table, with_whole_paths
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -59,7 +56,7 @@ def read_images(
         return list_files(spark, whole, suffixes=SUFFIXES, storage=storage)
     # What a named format reads may be no path, but a table's name.
     table = read_table(spark, path if format else whole, format=kind)
-    column = picture_column(table)
+    column = file_column(table)
     if column == "content":
         return table
     if column is None:
@@ -68,10 +65,3 @@ def read_images(
             "rename the one that holds the images"
         )
     return with_whole_paths(table, whole.rpartition("/")[0]).repartition(partitions(spark), "path")
-
-
-def with_whole_paths(table: DataFrame, folder: str) -> DataFrame:
-    """The table with each relative `path` below `folder`."""
-    absolute = F.col("path").rlike("^(/|[A-Za-z][A-Za-z0-9+.-]*:)")
-    whole = F.when(absolute, F.col("path")).otherwise(F.concat_ws("/", F.lit(folder), "path"))
-    return table.withColumn("path", F.when(F.col("path").isNotNull(), whole))

@@ -14,28 +14,26 @@ from brightspark.samples import cache
 NUMBER, LEAST_WORDS, MOST_SECONDS, LONG_SECONDS, PAUSE_SECONDS = 120, 5, 30.0, 600.0, 0.7
 
 
-def short() -> list[tuple[str, str]]:
-    """Paths and what is said, every second one in the order of their names."""
+def _prompts() -> list[tuple[str, str]]:
+    """Paths and what is said, of those of five words and more, in the order of their names."""
     folder = samples.prompts()
     with (folder / "prompts.csv").open(encoding="utf-8", newline="") as file:
         rows = [(str(folder / row["path"]), row["text"]) for row in csv.DictReader(file)]
-    fit = [
-        row for row in rows if len(row[1].split()) >= LEAST_WORDS and soundfile.info(row[0]).duration <= MOST_SECONDS
-    ]
+    return [row for row in rows if len(row[1].split()) >= LEAST_WORDS]
+
+
+def short() -> list[tuple[str, str]]:
+    """As many as are asked for, from all over the list."""
+    fit = [row for row in _prompts() if soundfile.info(row[0]).duration <= MOST_SECONDS]
     return [fit[number * len(fit) // NUMBER] for number in range(NUMBER)]
 
 
 def long() -> list[tuple[str, str]]:
     """One recording of ten minutes, and all that is said in it."""
-    folder = samples.prompts()
-    with (folder / "prompts.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(str(folder / row["path"]), row["text"]) for row in csv.DictReader(file)]
     parts: list[np.ndarray] = []
     said: list[str] = []
     rate, seconds = 8_000, 0.0
-    for path, text in rows:
-        if len(text.split()) < LEAST_WORDS:
-            continue
+    for path, text in _prompts():
         sound, rate = soundfile.read(path, dtype="float32")
         parts += [sound, np.zeros(int(PAUSE_SECONDS * rate), np.float32)]
         said.append(text)

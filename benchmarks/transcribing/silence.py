@@ -66,7 +66,8 @@ def transcribed(*, whole: bool = False, margin: int = 25, kept: int = 16, known:
         whisper.Encoder._bias = hidden  # type: ignore[method-assign]
     work = Work(Storage().open, Room(1 << 29))
     pieces = []
-    for path, _ in short():
+    recordings = short()
+    for path, _ in recordings:
         with open_audio({"path": path}, work, settings) as recording:
             heard = recording.read(RATE)
         pieces.append(Piece(0.0, len(heard) / RATE, log_mel(heard, writer.encoder.bands)))
@@ -82,7 +83,7 @@ def transcribed(*, whole: bool = False, margin: int = 25, kept: int = 16, known:
         first += most
     seconds = time.process_time() - started
     alike = EnglishTextNormalizer({})
-    said = [alike(text) for _, text in short()]
+    said = [alike(text) for _, text in recordings]
     written = [alike(texts[number]) for number in range(len(said))]
     wrong = [jiwer.wer(one, other) for one, other in zip(said, written, strict=True)]
     return {"seconds": seconds, "wer": jiwer.wer(said, written), "half wrong": sum(rate > 0.5 for rate in wrong)}

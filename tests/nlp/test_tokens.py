@@ -11,8 +11,9 @@ import pytest
 import transformers
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors, trainers
 
+from brightspark.core.checkpoint_network import load_tokenizer
 from brightspark.nlp.settings import WindowSettings
-from brightspark.nlp.tokens import Tokens, first_tokens, load_tokenizer
+from brightspark.nlp.tokens import Tokens, first_tokens
 from brightspark.nlp.translation_training import Facts, Pairs
 from tests.nlp.checkpoints import WORDS, save_tokenizer, text
 from tests.nlp.translators import FAMILIES, save_translator

@@ -7,16 +7,23 @@ import struct
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
+import torch
+import torchaudio
 from numpy.typing import NDArray
 
+from brightspark.core.errors import InputError
 from brightspark.core.feed import Room
 from brightspark.core.predictor import Work
 from brightspark.core.storage import Storage
+from brightspark.speech.audio import open_audio
+from brightspark.speech.settings import AudioSettings
 
 Samples = NDArray[np.float32]
 
 RATE = 16_000
+EXACT = 1e-5  # of samples between -1 and 1
 WORK = Work(Storage().open, Room(1 << 29))
 FORMATS = [
     ("WAV", "PCM_U8"), ("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "PCM_32"), ("WAV", "FLOAT"), ("WAV", "DOUBLE"),
@@ -70,3 +77,25 @@ def of_unknown_length(flac: bytes) -> bytes:
     """A FLAC as it is written into a pipe: the number of its samples, 36 bits of its header, is 0."""
     number = int.from_bytes(flac[18:26], "big") >> 36 << 36
     return flac[:18] + number.to_bytes(8, "big") + flac[26:]
+
+
+def heard(
+    content: bytes, rate: int = RATE, *, start: float = 0.0, seconds: float | None = None, **settings: Any
+) -> Samples:
+    """What a model gets of a recording."""
+    with open_audio({"content": content}, WORK, AudioSettings(**settings)) as recording:
+        return recording.read(rate, start=start, seconds=seconds)
+
+
+def refusal(content: bytes, **settings: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        heard(content, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def plainly(content: bytes, wanted: int = RATE) -> Samples:
+    """The same by soundfile and torchaudio alone, whole."""
+    samples, rate = soundfile.read(io.BytesIO(content), dtype="float64", always_2d=True)
+    mono = torch.from_numpy(samples.mean(axis=1))
+    return torchaudio.functional.resample(mono, rate, wanted).numpy().astype(np.float32)

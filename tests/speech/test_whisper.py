@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
+from brightspark.core.checkpoint_network import load_tokenizer
 from brightspark.core.errors import ArtifactError, SettingError
 from brightspark.speech.log_mel import log_mel, padded
 from brightspark.speech.prompts import prompts_of
@@ -180,5 +181,6 @@ def test_a_multilingual_checkpoint_is_known_without_its_generation_config(multil
     (folder / "generation_config.json").unlink()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 51_865}))
-    assert list(prompts_of(folder).languages) == list(LANGUAGES)
-    assert prompts_of(multilingual) == prompts_of(folder)
+    tokenizer = load_tokenizer(folder)
+    assert list(prompts_of(folder, tokenizer).languages) == list(LANGUAGES)
+    assert prompts_of(multilingual, tokenizer) == prompts_of(folder, tokenizer)
